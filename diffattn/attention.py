@@ -1,0 +1,175 @@
+"""From scores to output: scale, mask, softmax, weighted values.
+
+One path serves all six types. A per-feature type goes along it one feature at a
+time where nobody asks for its (B, H, T, S, d) weights, so that they never exist.
+"""
+
+import keras
+from keras import ops
+
+from diffattn.scores import get_score, may_equal, score
+
+#: Below any score that float32 can hold, and finite.
+LOWEST = -3e38
+
+
+def attend(
+    query, key, value, attention_type="scaled_dot_product", *, scale=None, mask=None
+):
+    """Attention with one of six scores: output and weights.
+
+    A_ij is the softmax over j of the scores s_ij, and o_ic = Σ_j A_ij v_jc. For
+    ``differential``, A_ijc is the softmax over j of s_ijc for each feature c by
+    itself, and o_ic = Σ_j A_ijc v_jc. `diffattn.scores.score` gives the scores.
+
+    Args:
+        query: floating-point tensor of shape (B, H, T, d).
+        key: floating-point tensor of shape (B, H, S, d).
+        value: floating-point tensor of shape (B, H, S, e), with e = d for
+            ``differential``.
+        attention_type: one of `diffattn.ATTENTION_TYPES`.
+        scale: the number that multiplies the scores; by default 1/√d for
+            ``scaled_dot_product`` and 1 for the others.
+        mask: boolean tensor, True where query i may attend to key j, of shape
+            (B, H, T, S), (B, T, S) or (T, S); each of these may be 1 instead. A
+            query that may attend to nothing gets weights 0 and output 0.
+
+    Returns:
+        (output, weights) in the value's dtype: output of shape (B, H, T, e),
+        weights of shape (B, H, T, S), for ``differential`` (B, H, T, S, d).
+        Scores and softmax are computed in float32, or float64 if the query is.
+
+    Raises:
+        ValueError: on an unknown type, a scale that is not a finite number, a
+            mask that is not boolean, or shapes that do not fit.
+    """
+    query, key, value, mask = _checked(query, key, value, attention_type, mask)
+    weights = _weights(score(query, key, attention_type, scale=scale), mask, value)
+    return _weigh(weights, value), weights
+
+
+def attend_in_layer(
+    query, key, value, attention_type, *, scale, mask, kept, return_weights
+):
+    """What `attend` does, with dropout, and lean where weights are not wanted.
+
+    Args:
+        query, key, value, attention_type, scale, mask: as for `attend`.
+        kept: None, or a tensor of shape (B, H, T, S) that multiplies the
+            weights: 0 for a pair that dropout drops, with all its features,
+            and 1 / (1 − rate) for a pair that it keeps.
+        return_weights: whether the weights, before dropout, are wanted.
+
+    Returns:
+        (output, weights) as `attend`, weights None unless wanted.
+    """
+    query, key, value, mask = _checked(query, key, value, attention_type, mask)
+    if get_score(attention_type).per_feature and not return_weights:
+        return _one_feature_at_a_time(
+            query, key, value, attention_type, scale, mask, kept
+        ), None
+    weights = _weights(score(query, key, attention_type, scale=scale), mask, value)
+    return _weigh(weights, value, kept), weights if return_weights else None
+
+
+def _one_feature_at_a_time(query, key, value, attention_type, scale, mask, kept):
+    """The output of a per-feature type in (B, H, T, S) memory.
+
+    Each feature's weights are recomputed for the gradient instead of kept.
+    """
+    if scale is None:
+        scale = get_score(attention_type).default_scale(query.shape[-1])
+
+    @keras.remat
+    def one_feature(q, k, v):
+        scores = score(q, k, attention_type, scale=scale)[..., 0]
+        return _weigh(_weights(scores, mask, v), v, kept)
+
+    features = tuple(
+        ops.expand_dims(ops.moveaxis(x, -1, 0), -1) for x in (query, key, value)
+    )
+    outputs = ops.map(lambda feature: one_feature(*feature), features)
+    return ops.moveaxis(outputs[..., 0], 0, -1)
+
+
+def _weights(scores, mask, value):
+    """Softmax over the keys, exactly 0 wherever the mask forbids.
+
+    Scores have shape (B, H, T, S) or (B, H, T, S, d); so have the weights.
+    """
+    if mask is None:
+        weights = ops.softmax(scores, axis=3)
+    else:
+        if len(scores.shape) == 5:
+            mask = ops.expand_dims(mask, -1)
+        # A finite floor, so that a row with nothing permitted has no NaN in it;
+        # the second `where` then makes that row 0, and its gradient too.
+        weights = ops.softmax(ops.where(mask, scores, LOWEST), axis=3)
+        weights = ops.where(mask, weights, 0)
+    return ops.cast(weights, value.dtype)
+
+
+def _weigh(weights, value, kept=None):
+    """Σ_j A_ij v_jc, or Σ_j A_ijc v_jc where each feature has its own weights."""
+    per_feature = len(weights.shape) == 5
+    if kept is not None:
+        kept = ops.cast(kept, weights.dtype)
+        weights = weights * (ops.expand_dims(kept, -1) if per_feature else kept)
+    if per_feature:
+        return ops.einsum("bhtsd,bhsd->bhtd", weights, value)
+    return ops.matmul(weights, value)
+
+
+def _checked(query, key, value, attention_type, mask):
+    """The arguments as tensors, the mask with four axes, or a clear error."""
+    query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
+    per_feature = get_score(attention_type).per_feature
+    fits = len(value.shape) == 4 and may_equal(value.shape[:3], key.shape[:3])
+    if fits and per_feature:
+        fits = may_equal(value.shape[3:], query.shape[3:])
+    if not fits:
+        wanted = "(B, H, S, d)" if per_feature else "(B, H, S, e)"
+        raise ValueError(
+            f"value must have shape {wanted} for attention_type={attention_type!r} "
+            f"and the key's B, H and S. Received: value of shape "
+            f"{tuple(value.shape)}, key of shape {tuple(key.shape)}"
+        )
+    if mask is not None:
+        mask = pair_mask(mask, (*query.shape[:3], key.shape[2]))
+    return query, key, value, mask
+
+
+def pair_mask(mask, pairs, name="mask"):
+    """A mask as a boolean tensor of four axes that broadcasts to (B, H, T, S).
+
+    Args:
+        mask: boolean (or integer, 0 and 1) tensor of shape (B, H, T, S),
+            (B, T, S) or (T, S), or with 1 for any of these.
+        pairs: the shape (B, H, T, S), None where unknown.
+        name: the argument's name, for the error.
+
+    Raises:
+        ValueError: on a floating-point mask or one that does not broadcast.
+    """
+    mask = ops.convert_to_tensor(mask)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    shape = tuple(mask.shape)
+    if dtype != "bool" and not keras.backend.is_int_dtype(dtype):
+        raise ValueError(
+            f"{name} must be boolean, True where a pair may attend. "
+            f"Received: {name} of dtype {dtype}"
+        )
+    mask = ops.cast(mask, "bool")
+    if len(shape) == 3:
+        mask = ops.expand_dims(mask, 1)
+    elif len(shape) == 2:
+        mask = ops.expand_dims(mask, (0, 1))
+    broadcasts = len(mask.shape) == 4 and all(
+        m == 1 or may_equal([m], [n]) for m, n in zip(mask.shape, pairs, strict=True)
+    )
+    if not broadcasts:
+        raise ValueError(
+            f"{name} must have shape (B, H, T, S), (B, T, S) or (T, S), or broadcast "
+            f"to it. Received: {name} of shape {shape}, (B, H, T, S) = {tuple(pairs)}"
+        )
+    return mask

@@ -1,0 +1,89 @@
+"""The documented classifier: embedding → attention → mean → logit."""
+
+import keras
+from keras import ops
+
+from diffattn.checks import check_choice, check_number, check_positive_int
+from diffattn.config import MODEL_TYPES
+from diffattn.layer import CustomMultiheadAttention
+
+
+@keras.saving.register_keras_serializable(package="diffattn")
+class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
+    """The mean over the tokens that a mask leaves, 0 where it leaves none.
+
+    Keras's own layer divides 0 by 0 there: for an empty review.
+    """
+
+    def call(self, inputs, mask=None):
+        if mask is None:
+            return super().call(inputs)
+        mask = ops.expand_dims(ops.cast(mask, inputs.dtype), -1)
+        count = ops.maximum(ops.sum(mask, axis=1), 1)
+        return ops.sum(inputs * mask, axis=1) / count
+
+
+def build_classifier(
+    attention_type="scaled_dot_product",
+    *,
+    embed_dim=512,
+    num_heads=8,
+    attention_dropout=0.0,
+    scale=None,
+    vocabulary_size=10_000,
+    sequence_length=250,
+    embedding_dim=16,
+    mask_padding=False,
+    dropout=0.2,
+    seed=None,
+):
+    """The text classifier of the documentation, with attention that runs.
+
+    Tokens → Embedding → `CustomMultiheadAttention` → mean over the tokens →
+    Dropout → one unit, the logit of "positive".
+
+    Args:
+        attention_type: one of `diffattn.ATTENTION_TYPES`, or "none" for the
+            mean-pooled baseline without an attention layer.
+        embed_dim, num_heads, scale: of the attention layer.
+        attention_dropout: rate in [0, 1), of the attention weights.
+        vocabulary_size: int; as documented, the embedding has one row more.
+        sequence_length: int or None, tokens of a review; None for any.
+        embedding_dim: int, features of a token's embedding.
+        mask_padding: bool, whether token 0 is left out of attention and mean.
+            The published script did not mask it.
+        dropout: rate in [0, 1), before the last layer.
+        seed: int or None, of the two dropouts.
+
+    Returns:
+        An uncompiled `keras.Model`: int tokens of shape (B, sequence_length) to
+        logits of shape (B, 1).
+
+    Raises:
+        ValueError: on a value out of its bounds; the message names it.
+
+    Example:
+        >>> model = build_classifier("differential", embed_dim=64, num_heads=4)
+    """
+    check_choice("attention_type", attention_type, MODEL_TYPES)
+    check_positive_int("vocabulary_size", vocabulary_size)
+    check_positive_int("embedding_dim", embedding_dim)
+    check_number("dropout", dropout, 0, 1)
+    tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
+    x = keras.layers.Embedding(
+        vocabulary_size + 1, embedding_dim, mask_zero=mask_padding, name="embedding"
+    )(tokens)
+    if attention_type != "none":
+        x = CustomMultiheadAttention(
+            embed_dim,
+            num_heads,
+            dropout=attention_dropout,
+            attention_type=attention_type,
+            scale=scale,
+            seed=seed,
+            name="attention",
+        )(x)
+    x = MeanOverTokens(name="mean")(x)
+    x = keras.layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    logit = keras.layers.Dense(1, dtype="float32", name="logit")(x)
+    return keras.Model(tokens, logit, name=f"classifier_{attention_type}")

@@ -1,0 +1,165 @@
+"""The built-in reviews: generated, small, and honest about what they test.
+
+A grammar of our own writes short film reviews. Most carry their label in their
+words; a stated share carries it in the order of the words alone, each of these
+together with its mirror image: the same words, the opposite label. So a model
+that cannot see order must get one of the two wrong, and `order_blind_ceiling`
+computes what it can reach at best. These reviews are for learning and testing,
+never a stand-in for IMDB in a result.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from diffattn.checks import check_number, check_positive_int
+from diffattn.data import Reviews, split
+
+_ASPECTS = (
+    "the acting", "the cast", "the dialogue", "the ending", "the music",
+    "the pace", "the photography", "the plot", "the score", "the story",
+)  # fmt: skip
+_ADJECTIVES = {
+    1: ("bright", "clever", "fresh", "fun", "good", "lovely", "moving", "warm"),
+    0: ("bland", "clumsy", "cold", "dull", "flat", "silly", "slow", "tired"),
+}
+_ASIDES = (
+    "I saw it on a Sunday", "we watched it at home", "it runs for two hours",
+    "my sister chose it", "it was shot by the sea", "the room was half full",
+    "it came out last spring", "we had seats in the third row",
+)  # fmt: skip
+_OPINIONS = ("{} was {}", "{} is {}", "I found {} {}", "{} felt {}")
+_BREAKS = (" ", " ", " ", "<br /><br />", "<BR>")
+
+
+def load_sample(
+    *,
+    train_reviews=5000,
+    test_reviews=1000,
+    order_share=0.4,
+    validation_split=0.2,
+    seed=42,
+):
+    """Generated film reviews, the same on every platform for the same seed.
+
+    Three kinds carry their label in their words: plain opinions ("The plot was
+    dull."), negated ones ("The plot was not dull."), one or two in a review. A
+    stated share carries it in the order of the words alone, the verdict being
+    what follows the "but": "not good, but fun" against "good, but not fun", or
+    "dull, but good" against "good, but dull". Asides, HTML breaks, capitals and
+    punctuation are strewn in.
+
+    Args:
+        train_reviews: int, number of reviews in train and validation together.
+        test_reviews: int, number of reviews in test.
+        order_share: share of reviews decided by word order alone, in [0, 1).
+        validation_split: share of `train_reviews` set aside, in (0, 1).
+        seed: int, of the grammar's choices and the split.
+
+    Returns:
+        A `diffattn.data.ReviewData`. The mirror image of an order review in the
+        test set is in the test set too.
+
+    Raises:
+        ValueError: if a number is out of its bounds.
+    """
+    check_positive_int("train_reviews", train_reviews)
+    check_positive_int("test_reviews", test_reviews)
+    check_number("order_share", order_share, 0, 1)
+    # RandomState's stream is frozen: NumPy promises never to change it.
+    random = np.random.RandomState(seed)
+    train = _write(random, train_reviews, order_share)
+    test = _write(random, test_reviews, order_share)
+    digest = hashlib.sha256()
+    for reviews in (train, test):
+        for text, label in zip(reviews.texts, reviews.labels, strict=True):
+            digest.update(f"{label} {text}\n".encode())
+    return split("sample", train, test, validation_split, seed, digest.hexdigest())
+
+
+def order_blind_ceiling(token_lists, labels):
+    """The best accuracy that any model blind to order can have on these texts.
+
+    Such a model gives one answer to all texts with the same words equally
+    often; the best it can answer is the label that most of them have:
+    (1/N) Σ_bags max_label count(bag, label).
+
+    Args:
+        token_lists: N sequences of tokens.
+        labels: N labels.
+
+    Returns:
+        The accuracy, a float. It is exact for these texts; no sampling is in it.
+    """
+    bags = defaultdict(Counter)
+    for tokens, label in zip(token_lists, labels, strict=True):
+        bags[tuple(sorted(tokens))][int(label)] += 1
+    return sum(max(counts.values()) for counts in bags.values()) / len(labels)
+
+
+def _write(random, count, order_share):
+    """`count` reviews in random order, half of each kind positive."""
+    pairs = round(order_share * count / 2)
+    reviews = [review for _ in range(pairs) for review in _mirror_images(random)]
+    reviews += [
+        _wordy(random, label=i % 2, negated=i % 4 > 1) for i in range(count - 2 * pairs)
+    ]
+    order = random.permutation(count)
+    texts = np.array([text for text, _ in reviews], dtype=object)
+    labels = np.array([label for _, label in reviews], dtype="int32")
+    return Reviews(texts[order], labels[order])
+
+
+def _wordy(random, label, negated):
+    """A review whose words decide: one or two opinions, all negated or none."""
+    words = _ADJECTIVES[1 - label if negated else label]
+    aspects = _several(random, _ASPECTS, random.randint(1, 3))
+    adjectives = _several(random, words, len(aspects))
+    sentences = [
+        _pick(random, _OPINIONS).format(aspect, f"not {word}" if negated else word)
+        for aspect, word in zip(aspects, adjectives, strict=True)
+    ]
+    return _dress(random, sentences + _asides(random)), label
+
+
+def _mirror_images(random):
+    """Two reviews of the same words and opposite labels."""
+    first, second = random.randint(0, 2, size=2)
+    if first == second:
+        a, b = _several(random, _ADJECTIVES[first], 2)
+        opinions = {first: f"not {a}, but {b}", 1 - first: f"{a}, but not {b}"}
+    else:
+        a = _pick(random, _ADJECTIVES[first])
+        b = _pick(random, _ADJECTIVES[second])
+        opinions = {second: f"{a}, but {b}", first: f"{b}, but {a}"}
+    frame = _pick(random, _OPINIONS)
+    aspect = _pick(random, _ASPECTS)
+    asides = _asides(random)
+    return [
+        (_dress(random, [frame.format(aspect, opinion), *asides]), label)
+        for label, opinion in sorted(opinions.items())
+    ]
+
+
+def _asides(random):
+    return _several(random, _ASIDES, random.randint(0, 3))
+
+
+def _dress(random, sentences):
+    """Sentences in random order with capitals, punctuation and breaks."""
+    text = ""
+    for i in random.permutation(len(sentences)):
+        sentence = sentences[i][0].upper() + sentences[i][1:]
+        if random.randint(10) == 0:
+            sentence = sentence.upper()
+        text += sentence + _pick(random, (".", ".", "!", "...")) + _pick(random, _BREAKS)
+    return text.strip()
+
+
+def _pick(random, choices):
+    return choices[random.randint(len(choices))]
+
+
+def _several(random, choices, count):
+    return [choices[i] for i in random.permutation(len(choices))[:count]]

@@ -1,0 +1,288 @@
+"""The six scoring functions, and a registry that says what each one is.
+
+Every function here takes a query of shape (B, H, T, d) and a key of shape
+(B, H, S, d), the heads already split, and returns unscaled scores: of shape
+(B, H, T, S), or (B, H, T, S, d) where each feature has a score of its own.
+`score` adds the scale. `Score.symmetries` names the changes of query and key
+that leave the attention weights as they are; what is not named there does
+change them, and the tests hold the registry to both.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from keras import ops
+
+from diffattn.checks import check_choice, check_number
+
+#: What may be done to query and key, in self-attention without positional
+#: encoding, and be invisible in the weights.
+SYMMETRIES = {
+    "permutation": "shuffling the tokens shuffles the weights with them",
+    "key_translation": "adding one vector to every key",
+    "joint_translation": "adding one vector to every query and every key",
+    "rotation": "rotating all queries and keys together",
+    "rescaling": "stretching single queries and keys by positive factors",
+}
+
+
+@dataclass(frozen=True)
+class Score:
+    """One scoring function and what is known about it.
+
+    Attributes:
+        name: the attention type.
+        formula: the score in LaTeX, without its scale.
+        function: (query, key) to unscaled scores.
+        default_scale: the scale it starts with, as a function of d.
+        symmetries: keys of `SYMMETRIES` that hold.
+        per_feature: whether each feature has a score, and so weights, of its own.
+        cost: the number of multiplications or exponentials that dominate.
+    """
+
+    name: str
+    formula: str
+    function: Callable
+    default_scale: Callable[[int], float]
+    symmetries: frozenset[str]
+    per_feature: bool
+    cost: str
+
+    @property
+    def order_aware(self) -> bool:
+        """Whether it sees the order of tokens without positional encoding."""
+        return "permutation" not in self.symmetries
+
+
+REGISTRY: dict[str, Score] = {}
+
+
+def register(
+    formula, *, symmetries, cost, default_scale=lambda dim: 1.0, per_feature=False
+):
+    """Enter the decorated scoring function into `REGISTRY` under its own name.
+
+    Raises:
+        ValueError: if the name is taken or a symmetry is not in `SYMMETRIES`.
+    """
+
+    def enter(function):
+        name = function.__name__
+        if name in REGISTRY:
+            raise ValueError(f"attention type {name!r} is registered already")
+        if unknown := set(symmetries) - set(SYMMETRIES):
+            raise ValueError(f"{name}: unknown symmetries {sorted(unknown)}")
+        REGISTRY[name] = Score(
+            name,
+            formula,
+            function,
+            default_scale,
+            frozenset(symmetries),
+            per_feature,
+            cost,
+        )
+        return function
+
+    return enter
+
+
+def get_score(attention_type: str) -> Score:
+    """The registered score of that name.
+
+    Raises:
+        ValueError: if there is none; the message lists those there are.
+    """
+    check_choice("attention_type", attention_type, REGISTRY)
+    return REGISTRY[attention_type]
+
+
+def score(query, key, attention_type, *, scale=None):
+    """Scores of every query against every key, before mask and softmax.
+
+    With q_i and k_j the rows of query and key, and prev(x)_i = x_{i-1} with
+    prev(x)_0 = 0, the six scores are, times the scale:
+
+    - ``scaled_dot_product``: q_i · k_j (scale 1/√d; Vaswani et al., 2017)
+    - ``cosine_similarity``: q_i · k_j / (‖q_i‖ ‖k_j‖), and 0 for a zero vector
+    - ``l1_norm``: −Σ_c |q_ic − k_jc|
+    - ``l2_norm``: −‖q_i − k_j‖₂
+    - ``differentialSum``: Σ_c (q_ic k_jc − q_{i−1,c} k_{j−1,c})
+    - ``differential``: q_ic k_jc − q_{i−1,c} k_{j−1,c}, one score a feature
+
+    The last two are the discrete product rule
+    q_{i−1,c} (k_jc − k_{j−1,c}) + (q_ic − q_{i−1,c}) k_jc, telescoped.
+
+    Args:
+        query: floating-point tensor of shape (B, H, T, d).
+        key: floating-point tensor of shape (B, H, S, d).
+        attention_type: one of `diffattn.ATTENTION_TYPES`.
+        scale: the number that multiplies the scores; by default 1/√d for
+            ``scaled_dot_product`` and 1 for the others.
+
+    Returns:
+        A tensor of shape (B, H, T, S), for ``differential`` (B, H, T, S, d);
+        float64 if the query is, else float32: half precision is not enough for
+        scores that go through an exponential.
+
+    Raises:
+        ValueError: on an unknown type, a scale that is not a finite number, or
+            shapes that do not fit.
+    """
+    kind = get_score(attention_type)
+    if scale is not None:
+        check_number("scale", scale)
+    query, key = _at_least_float32(query=query, key=key)
+    _check_shapes(query, key)
+    if scale is None:
+        scale = kind.default_scale(query.shape[-1])
+    scores = kind.function(query, key)
+    return scores if scale == 1 else scores * ops.cast(scale, scores.dtype)
+
+
+def previous(x):
+    """prev(x): every row's predecessor along the tokens, 0 before the first.
+
+    Args:
+        x: tensor of shape (B, H, T, d).
+
+    Returns:
+        A tensor of the same shape, x one step down.
+    """
+    return ops.pad(x[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]])
+
+
+@register(
+    r"q_i \cdot k_j",
+    default_scale=lambda dim: 1 / math.sqrt(dim),
+    symmetries={"permutation", "key_translation", "rotation"},
+    cost="T·S·d multiplications, one matrix product",
+)
+def scaled_dot_product(query, key):
+    return ops.matmul(query, ops.swapaxes(key, -1, -2))
+
+
+@register(
+    r"\frac{q_i \cdot k_j}{\lVert q_i \rVert \lVert k_j \rVert}",
+    symmetries={"permutation", "rotation", "rescaling"},
+    cost="T·S·d multiplications, one matrix product",
+)
+def cosine_similarity(query, key):
+    return scaled_dot_product(_unit(query), _unit(key))
+
+
+@register(
+    r"-\sum_c \lvert q_{ic} - k_{jc} \rvert",
+    symmetries={"permutation", "joint_translation"},
+    cost="T·S·d absolute differences, no matrix product",
+)
+def l1_norm(query, key):
+    return -_sum_over_features(ops.abs, query, key)
+
+
+@register(
+    r"-\lVert q_i - k_j \rVert_2",
+    symmetries={"permutation", "joint_translation", "rotation"},
+    cost="T·S·d squared differences",
+)
+def l2_norm(query, key):
+    # Differences first, squares after: expanding the square loses all digits
+    # where a query and a key are near each other and far from 0.
+    return -_safe_sqrt(_sum_over_features(ops.square, query, key))
+
+
+@register(
+    r"\sum_c \left(q_{ic} k_{jc} - q_{i-1,c}\, k_{j-1,c}\right)",
+    symmetries={"rotation"},
+    cost="2·T·S·d multiplications, one matrix product",
+)
+def differentialSum(query, key):  # noqa: N802 - the documentation's spelling
+    # One dot product of [q_i, -q_{i-1}] with [k_j, k_{j-1}].
+    return scaled_dot_product(
+        ops.concatenate([query, -previous(query)], axis=-1),
+        ops.concatenate([key, previous(key)], axis=-1),
+    )
+
+
+@register(
+    r"q_{ic} k_{jc} - q_{i-1,c}\, k_{j-1,c}",
+    symmetries=set(),
+    per_feature=True,
+    cost="T·S·d exponentials",
+)
+def differential(query, key):
+    def products(q, k):
+        return ops.expand_dims(q, 3) * ops.expand_dims(k, 2)
+
+    return products(query, key) - products(previous(query), previous(key))
+
+
+def _at_least_float32(**tensors):
+    """The tensors in one dtype: float64 where the first one is, else float32."""
+    tensors = {name: ops.convert_to_tensor(x) for name, x in tensors.items()}
+    for name, x in tensors.items():
+        if not keras.backend.is_float_dtype(x.dtype):
+            raise ValueError(
+                f"{name} must be a floating-point tensor. "
+                f"Received: {name} of dtype {keras.backend.standardize_dtype(x.dtype)}"
+            )
+    first = next(iter(tensors.values()))
+    wide = keras.backend.standardize_dtype(first.dtype) == "float64"
+    return [ops.cast(x, "float64" if wide else "float32") for x in tensors.values()]
+
+
+def _check_shapes(query, key):
+    fits = (
+        len(query.shape) == len(key.shape) == 4
+        and query.shape[-1] == key.shape[-1]
+        and may_equal(query.shape[:2], key.shape[:2])
+    )
+    if not fits:
+        raise ValueError(
+            "query and key must have shapes (B, H, T, d) and (B, H, S, d). "
+            f"Received: query of shape {tuple(query.shape)}, "
+            f"key of shape {tuple(key.shape)}"
+        )
+
+
+def may_equal(a, b):
+    """Whether two shapes are equal where both are known."""
+    return all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
+
+
+def _unit(x):
+    """Rows of length 1; a zero row stays 0, with gradient 0."""
+    # The largest entry goes first, so that tiny rows do not square to 0.
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))
+    nonzero = largest > 0
+    x = x / ops.where(nonzero, largest, 1)
+    length = ops.sqrt(
+        ops.where(nonzero, ops.sum(ops.square(x), axis=-1, keepdims=True), 1)
+    )
+    return x / length
+
+
+def _safe_sqrt(x):
+    """√x with gradient 0, not infinity, at 0."""
+    positive = x > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1)), 0)
+
+
+def _sum_over_features(term, query, key):
+    """Σ_c term(q_ic − k_jc) of shape (B, H, T, S), never (B, H, T, S, d) at once.
+
+    One feature at a time, its differences recomputed for the gradient.
+    """
+
+    @keras.remat
+    def add_feature(q, k):
+        return term(ops.expand_dims(q, -1) - ops.expand_dims(k, -2))
+
+    def step(total, feature):
+        return total + add_feature(*feature), None
+
+    features = ops.moveaxis(query, -1, 0), ops.moveaxis(key, -1, 0)
+    first = tuple(x[0] for x in features)
+    total, _ = ops.scan(step, add_feature(*first), tuple(x[1:] for x in features))
+    return total
