@@ -7,18 +7,17 @@ import numbers
 def check_choice(name, value, choices):
     """Raise a ValueError that lists the choices unless `value` is one of them."""
     if value not in choices:
-        raise ValueError(
-            f"{name} must be one of {', '.join(choices)}. Received: {name}={value!r}"
-        )
+        listed = ", ".join(map(str, choices))
+        raise ValueError(f"{name} must be one of {listed}. Received: {name}={value!r}")
 
 
-def check_positive_int(name, value):
-    """Raise a ValueError unless `value` is an integer of at least 1."""
+def check_int(name, value, low=1, high=2**63):
+    """Raise a ValueError unless `value` is an integer in [low, high)."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not is_int or value < 1:
-        raise ValueError(
-            f"{name} must be a positive integer. Received: {name}={value!r}"
-        )
+    if not is_int or not low <= value < high:
+        wanted = "a positive integer" if low == 1 else f"an integer of at least {low}"
+        wanted += "" if high == 2**63 else f", below {high}"
+        raise ValueError(f"{name} must be {wanted}. Received: {name}={value!r}")
 
 
 def check_number(name, value, low=-math.inf, high=math.inf):
@@ -34,8 +33,8 @@ def check_number(name, value, low=-math.inf, high=math.inf):
 
 def check_heads(embed_dim, num_heads):
     """Raise a ValueError unless `num_heads` heads share `embed_dim` evenly."""
-    check_positive_int("embed_dim", embed_dim)
-    check_positive_int("num_heads", num_heads)
+    check_int("embed_dim", embed_dim)
+    check_int("num_heads", num_heads)
     if embed_dim % num_heads:
         raise ValueError(
             "embed_dim must be divisible by num_heads. "

@@ -3,11 +3,21 @@
 from dataclasses import dataclass, field, fields
 
 from diffattn import ATTENTION_TYPES
-from diffattn.checks import check_choice, check_heads, check_number, check_positive_int
+from diffattn.checks import check_choice, check_heads, check_int, check_number
 
 #: What a classifier can have between embedding and mean; "none" is nothing at
 #: all, the mean-pooled baseline that the published table measured.
 MODEL_TYPES = (*ATTENTION_TYPES, "none")
+
+#: What the sample's short reviews need, where the documented setting differs.
+SAMPLE_SETTINGS = {
+    "embed_dim": 32,
+    "num_heads": 4,
+    "sequence_length": 32,
+    "mask_padding": True,
+    "learning_rate": 0.003,
+    "patience": 3,
+}
 
 
 def _setting(default, help):
@@ -18,8 +28,8 @@ def _setting(default, help):
 class Config:
     """All that decides a run, besides the machine and the versions.
 
-    The defaults are the documented ones of the published script, for the IMDB
-    reviews. `Config.for_data` gives those that fit the data.
+    The defaults are the documented ones, for the IMDB reviews; `Config.make`
+    takes those that fit the data.
 
     Raises:
         ValueError: on a value out of its bounds; the message names it.
@@ -31,7 +41,8 @@ class Config:
         "an aclImdb folder or archive",
     )
     attention_type: str = _setting(
-        "scaled_dot_product", "the score, or 'none' for the mean-pooled baseline"
+        "scaled_dot_product",
+        f"one of {', '.join(MODEL_TYPES)}; none is the mean-pooled baseline",
     )
     embed_dim: int = _setting(512, "features of the attention layer")
     num_heads: int = _setting(8, "heads of the attention layer")
@@ -39,47 +50,75 @@ class Config:
     scale: float | None = _setting(
         None, "factor of the scores, instead of the attention type's own"
     )
-    vocabulary_size: int = _setting(10_000, "tokens, with padding and unknown")
+    vocabulary_size: int = _setting(10_000, "tokens, padding and unknown among them")
     sequence_length: int = _setting(250, "tokens of a review, cut or padded")
     embedding_dim: int = _setting(16, "features of a token's embedding")
-    mask_padding: bool = _setting(
-        False, "leave padding out of attention and mean (the published script did not)"
-    )
+    mask_padding: bool = _setting(False, "leave padding out of attention and mean")
     dropout: float = _setting(0.2, "dropout before the last layer")
-    batch_size: int = _setting(32, "reviews a training step")
-    learning_rate: float = _setting(0.001, "of Adam")
+    batch_size: int = _setting(32, "reviews in a training step")
+    learning_rate: float = _setting(0.001, "Adam's")
     epochs: int = _setting(10, "epochs at most")
     early_stopping: bool = _setting(
-        True, "stop when the validation loss no longer falls; keep the best epoch"
+        True, "stop when the validation loss falls no more, and keep the best epoch"
     )
     min_delta: float = _setting(0.001, "a smaller fall of the loss does not count")
-    patience: int = _setting(5, "epochs to wait for a fall before stopping")
+    patience: int = _setting(5, "epochs without a fall before it stops")
     validation_split: float = _setting(0.2, "share of the training reviews set aside")
-    split_seed: int = _setting(42, "decides which; for the sample, all its reviews")
-    seed: int = _setting(0, "of the initial weights, the order of reviews, dropout")
+    split_seed: int = _setting(42, "decides which those are")
+    seed: int = _setting(0, "of initial weights, order of reviews and dropout")
+
+    @classmethod
+    def make(cls, **given):
+        """The settings given, and for the others those that fit the data.
+
+        Raises:
+            ValueError: on a value out of its bounds, or an unknown setting.
+        """
+        names = [setting.name for setting in fields(cls)]
+        for name in given:
+            check_choice("setting", name, names)
+        on_sample = given.get("data", "sample") == "sample"
+        return cls(**{**(SAMPLE_SETTINGS if on_sample else {}), **given})
 
     def __post_init__(self):
-        # JSON and the command line may give whole numbers where floats belong.
-        for setting in fields(self):
-            if setting.type is float and isinstance(getattr(self, setting.name), int):
-                self._check_not_bool(setting.name)
-                object.__setattr__(
-                    self, setting.name, float(getattr(self, setting.name))
-                )
         check_choice("attention_type", self.attention_type, MODEL_TYPES)
         check_heads(self.embed_dim, self.num_heads)
-        for name in ("vocabulary_size", "sequence_length", "embedding_dim"):
-            check_positive_int(name, getattr(self, name))
-        for name in ("batch_size", "epochs", "patience"):
-            check_positive_int(name, getattr(self, name))
+        for name in (
+            "vocabulary_size",
+            "sequence_length",
+            "embedding_dim",
+            "batch_size",
+            "epochs",
+            "patience",
+        ):
+            check_int(name, getattr(self, name))
         for name in ("attention_dropout", "dropout", "validation_split"):
             check_number(name, getattr(self, name), 0, 1)
+        for name in ("learning_rate", "min_delta"):
+            check_number(name, getattr(self, name), 0)
+        for name in ("split_seed", "seed"):
+            check_int(name, getattr(self, name), 0, 2**31)
+        for name in ("mask_padding", "early_stopping"):
+            check_choice(name, getattr(self, name), (True, False))
+        if self.scale is not None:
+            check_number("scale", self.scale)
+        # Paths and NumPy's numbers have no place in a JSON file.
+        for setting in fields(self):
+            if setting.type in (str, int, float):
+                value = setting.type(getattr(self, setting.name))
+                object.__setattr__(self, setting.name, value)
 
-
-#: What the sample's short reviews need, instead of the documented settings.
-SAMPLE_SETTINGS = {
-    "embed_dim": 64,
-    "num_heads": 4,
-    "sequence_length": 32,
-    "epochs": 20,
-}
+    def command(self):
+        """The command line that repeats the run, as a list of str."""
+        usual = Config.make(data=self.data)
+        words = ["diffattn", "train"]
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            if setting.name != "data" and value == getattr(usual, setting.name):
+                continue
+            flag = setting.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{flag}" if value else f"--no-{flag}")
+            else:
+                words += [f"--{flag}", str(value)]
+        return words

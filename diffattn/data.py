@@ -84,6 +84,14 @@ class ReviewData:
     test: Reviews
     fingerprint: str
 
+    def describe(self):
+        """Name, fingerprint and numbers of reviews, as a dict of JSON values."""
+        parts = {name: len(getattr(self, name)) for name in _PARTS}
+        return {"name": self.name, "fingerprint": self.fingerprint, **parts}
+
+
+_PARTS = ("train", "validation", "test")
+
 
 def load_imdb(source=None, *, validation_split=0.2, seed=42, progress=False):
     """The Large Movie Review Dataset, labelled half: 50,000 IMDB reviews.
@@ -255,9 +263,9 @@ def _files_in_archive(path):
             for entry in archive:
                 parts = PurePosixPath(entry.name).parts
                 member = "/".join(parts[-3:])
-                if entry.isreg() and parts[-4:-3] == ("aclImdb",):
-                    if _MEMBER.fullmatch(member):
-                        yield member, archive.extractfile(entry).read()
+                in_place = entry.isreg() and parts[-4:-3] == ("aclImdb",)
+                if in_place and _MEMBER.fullmatch(member):
+                    yield member, archive.extractfile(entry).read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{path} is not a readable tar archive: {error}") from error
 
@@ -284,6 +292,8 @@ def _reviews(folders, part):
             try:
                 texts.append(files[name].decode("utf-8"))
             except UnicodeDecodeError as error:
-                raise DataError(f"{part}/{kind}/{name} is not UTF-8: {error}") from error
+                raise DataError(
+                    f"{part}/{kind}/{name} is not UTF-8: {error}"
+                ) from error
             labels.append(label)
     return Reviews(np.array(texts, dtype=object), np.array(labels, dtype="int32"))

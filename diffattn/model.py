@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from diffattn.checks import check_choice, check_number, check_positive_int
+from diffattn.checks import check_choice, check_int, check_number
 from diffattn.config import MODEL_TYPES
 from diffattn.layer import CustomMultiheadAttention
 
@@ -66,8 +66,8 @@ def build_classifier(
         >>> model = build_classifier("differential", embed_dim=64, num_heads=4)
     """
     check_choice("attention_type", attention_type, MODEL_TYPES)
-    check_positive_int("vocabulary_size", vocabulary_size)
-    check_positive_int("embedding_dim", embedding_dim)
+    check_int("vocabulary_size", vocabulary_size)
+    check_int("embedding_dim", embedding_dim)
     check_number("dropout", dropout, 0, 1)
     tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
     x = keras.layers.Embedding(

@@ -13,7 +13,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 
-from diffattn.checks import check_number, check_positive_int
+from diffattn.checks import check_int, check_number
 from diffattn.data import Reviews, split
 
 _ASPECTS = (
@@ -29,7 +29,7 @@ _ASIDES = (
     "my sister chose it", "it was shot by the sea", "the room was half full",
     "it came out last spring", "we had seats in the third row",
 )  # fmt: skip
-_OPINIONS = ("{} was {}", "{} is {}", "I found {} {}", "{} felt {}")
+_OPINIONS = ("{0} was {1}", "{0} is {1}", "I found {0} {1}", "{1}, {0}", "{1}")
 _BREAKS = (" ", " ", " ", "<br /><br />", "<BR>")
 
 
@@ -43,12 +43,12 @@ def load_sample(
 ):
     """Generated film reviews, the same on every platform for the same seed.
 
-    Three kinds carry their label in their words: plain opinions ("The plot was
-    dull."), negated ones ("The plot was not dull."), one or two in a review. A
-    stated share carries it in the order of the words alone, the verdict being
-    what follows the "but": "not good, but fun" against "good, but not fun", or
-    "dull, but good" against "good, but dull". Asides, HTML breaks, capitals and
-    punctuation are strewn in.
+    Most carry their label in their words, one or two opinions each: plain ones
+    ("The plot was dull.") and, one in four of these, negated ones ("The plot was
+    not dull."). A stated share carries it in the order of the words alone, the
+    verdict being what follows the "but": "not good, but fun" against "good, but
+    not fun", or "dull, but good" against "good, but dull". Asides, HTML breaks,
+    capitals and punctuation are strewn in.
 
     Args:
         train_reviews: int, number of reviews in train and validation together.
@@ -64,8 +64,8 @@ def load_sample(
     Raises:
         ValueError: if a number is out of its bounds.
     """
-    check_positive_int("train_reviews", train_reviews)
-    check_positive_int("test_reviews", test_reviews)
+    check_int("train_reviews", train_reviews)
+    check_int("test_reviews", test_reviews)
     check_number("order_share", order_share, 0, 1)
     # RandomState's stream is frozen: NumPy promises never to change it.
     random = np.random.RandomState(seed)
@@ -99,11 +99,11 @@ def order_blind_ceiling(token_lists, labels):
 
 
 def _write(random, count, order_share):
-    """`count` reviews in random order, half of each kind positive."""
+    """`count` reviews in random order, as many positive as negative."""
     pairs = round(order_share * count / 2)
     reviews = [review for _ in range(pairs) for review in _mirror_images(random)]
     reviews += [
-        _wordy(random, label=i % 2, negated=i % 4 > 1) for i in range(count - 2 * pairs)
+        _wordy(random, label=i % 2, negated=i % 8 > 5) for i in range(count - 2 * pairs)
     ]
     order = random.permutation(count)
     texts = np.array([text for text, _ in reviews], dtype=object)
@@ -153,7 +153,9 @@ def _dress(random, sentences):
         sentence = sentences[i][0].upper() + sentences[i][1:]
         if random.randint(10) == 0:
             sentence = sentence.upper()
-        text += sentence + _pick(random, (".", ".", "!", "...")) + _pick(random, _BREAKS)
+        text += (
+            sentence + _pick(random, (".", ".", "!", "...")) + _pick(random, _BREAKS)
+        )
     return text.strip()
 
 

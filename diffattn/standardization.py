@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diffattn.checks import check_positive_int
+from diffattn.checks import check_int
 
 # What a browser takes for a tag: "<" with a letter, "/" or "!" right behind it,
 # up to ">"; a ">" inside quotes does not end it. So "x < 3 and y > 2" has none.
@@ -52,8 +52,8 @@ def make_vectorizer(texts, vocabulary_size=10_000, sequence_length=250):
     Raises:
         ValueError: if a number is not a positive integer or there is no text.
     """
-    check_positive_int("vocabulary_size", vocabulary_size)
-    check_positive_int("sequence_length", sequence_length)
+    check_int("vocabulary_size", vocabulary_size)
+    check_int("sequence_length", sequence_length)
     if len(texts) == 0:
         raise ValueError("texts must not be empty. Received: texts of length 0")
     vectorizer = keras.layers.TextVectorization(

@@ -1,0 +1,493 @@
+"""From a configuration to a trained, saved run, and back from the folder."""
+
+import itertools
+import json
+import math
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from diffattn.config import Config
+from diffattn.data import load_imdb
+from diffattn.model import build_classifier
+from diffattn.plots import plot_history
+from diffattn.provenance import provenance
+from diffattn.sample import load_sample
+from diffattn.standardization import make_vectorizer, vectorize
+
+#: A run's folder has this at the end of its name until the run is finished.
+UNFINISHED = ".unfinished"
+
+
+class RunError(ValueError):
+    """A folder is not the run that it should be."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained classifier and all that is known about it.
+
+    Attributes:
+        path: the run's folder.
+        config: the `Config` that it was trained with.
+        history: dict from metric to a list with one number an epoch.
+        metrics: dict of ``validation_loss``, ``validation_accuracy``,
+            ``test_loss``, ``test_accuracy``, ``epochs`` (trained) and
+            ``kept_epoch`` (whose weights these are, counted from 1).
+        provenance: dict of ``command``, ``seconds`` (since the last start), the
+            ``data`` (name, fingerprint, numbers of reviews), and what
+            `diffattn.provenance.provenance` gives.
+    """
+
+    path: Path
+    config: Config
+    history: dict
+    metrics: dict
+    provenance: dict
+
+    @cached_property
+    def model(self):
+        """The `keras.Model` from raw strings (N,) to probabilities (N, 1)."""
+        return keras.models.load_model(self.path / "model.keras")
+
+    def predict(self, texts):
+        """How probably each text is positive.
+
+        Args:
+            texts: a str or a sequence of N str, raw.
+
+        Returns:
+            A NumPy array of shape (N,), float32.
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            return np.zeros(0, "float32")
+        strings = tf.data.Dataset.from_tensor_slices(texts)
+        batches = strings.batch(self.config.batch_size)
+        return self.model.predict(batches, verbose=0)[:, 0]
+
+    def evaluate(self, reviews):
+        """Loss and accuracy on labelled texts.
+
+        Args:
+            reviews: a `diffattn.data.Reviews`.
+
+        Returns:
+            A dict of ``loss`` (mean binary cross-entropy) and ``accuracy``.
+        """
+        probability = self.predict(reviews.texts)
+        loss = keras.losses.binary_crossentropy(reviews.labels, probability)
+        hits = (probability > 0.5) == (reviews.labels == 1)
+        return {"loss": float(loss), "accuracy": float(hits.mean())}
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """A data set as the classifier takes it.
+
+    Attributes:
+        vectorizer: the layer from strings to tokens.
+        train, validation, test: pairs (tokens of shape (N, L), labels (N,)).
+        description: dict of the data's name, fingerprint and numbers of reviews.
+    """
+
+    vectorizer: keras.layers.TextVectorization
+    train: tuple
+    validation: tuple
+    test: tuple
+    description: dict
+
+
+def train(*, output="runs", resume=None, tensorboard=False, verbose="auto", **settings):
+    """Train a classifier and save it as a run.
+
+    The run is a folder named by its time. It appears whole or not at all:
+    until it is finished, its name ends in ``.unfinished``, and `resume` goes
+    on from the last epoch that it holds, to the same result.
+
+    Args:
+        output: folder in which the run's folder is made.
+        resume: path of an unfinished run to go on with; its own settings hold.
+        tensorboard: bool, whether to write logs for TensorBoard into the run.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch,
+            "auto" to let Keras choose.
+        **settings: those of `Config`; where not given, those that fit the data.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        ValueError: on a setting out of its bounds.
+        diffattn.data.DataError: if the data are missing or damaged.
+        RunError: if `resume` is not an unfinished run.
+
+    Example:
+        >>> run = train(attention_type="differential")
+        >>> run.predict("Not good, but fun.")
+    """
+    if resume is None:
+        config = Config.make(**settings)
+        folder = _start(output, config)
+    elif settings:
+        raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
+    else:
+        folder, config = _reopen(resume)
+    started = time.monotonic()
+    data = tokenize(config, progress=verbose != 0)
+    model, history, kept_epoch = fit(
+        config, data, folder, tensorboard=tensorboard, verbose=verbose
+    )
+    metrics = {
+        **_measure(config, data, model),
+        "epochs": len(history["loss"]),
+        "kept_epoch": kept_epoch,
+    }
+    origin = {
+        "command": config.command(),
+        **provenance(),
+        "seconds": round(time.monotonic() - started, 1),
+        "data": data.description,
+    }
+    return _save(folder, config, history, metrics, origin, data.vectorizer, model)
+
+
+def load_run(path):
+    """A run that `train` has saved.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        RunError: if the folder is missing, unfinished, damaged or no run.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"there is no folder {path}")
+    if path.name.endswith(UNFINISHED):
+        raise RunError(f"{path} is an unfinished run: go on with it by --resume {path}")
+    document = _read_json(path / "run.json")
+    if not (path / "model.keras").is_file():
+        raise RunError(f"{path} is not a whole run: it has no model.keras")
+    try:
+        return Run(path, Config(**document.pop("config")), **document)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+
+
+def load_data(config, progress=False):
+    """The reviews that a configuration names, split as it says.
+
+    Args:
+        config: a `Config`.
+        progress: bool, whether to show how far it is.
+
+    Returns:
+        A `diffattn.data.ReviewData`.
+
+    Raises:
+        diffattn.data.DataError: if they are missing or damaged.
+    """
+    how = {"validation_split": config.validation_split, "seed": config.split_seed}
+    if config.data == "sample":
+        return load_sample(**how)
+    source = None if config.data == "imdb" else config.data
+    return load_imdb(source, **how, progress=progress)
+
+
+def tokenize(config, progress=False):
+    """Reviews to tokens, once for all epochs; the vocabulary is the training set's.
+
+    Args:
+        config: a `Config`.
+        progress: bool, whether to show how far it is.
+
+    Returns:
+        A `Tokenized`.
+    """
+    reviews = load_data(config, progress)
+    vectorizer = make_vectorizer(
+        reviews.train.texts, config.vocabulary_size, config.sequence_length
+    )
+
+    def tokens_and_labels(part):
+        return vectorize(vectorizer, part.texts), part.labels
+
+    return Tokenized(
+        vectorizer,
+        train=tokens_and_labels(reviews.train),
+        validation=tokens_and_labels(reviews.validation),
+        test=tokens_and_labels(reviews.test),
+        description=reviews.describe(),
+    )
+
+
+def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
+    """Train the classifier that a configuration describes, or go on training it.
+
+    Args:
+        config: a `Config`.
+        data: a `Tokenized`.
+        folder: where the state after each epoch is kept, and taken up again if
+            there is one.
+        tensorboard, verbose: as for `train`.
+
+    Returns:
+        (model, history, kept_epoch): the trained `keras.Model` from tokens to
+        logits, a dict from metric to a list with one number an epoch, and the
+        number of the epoch whose weights the model has, counted from 1: the
+        best one if `config.early_stopping`, else the last.
+
+    Raises:
+        RunError: if the state in the folder comes from other reviews.
+    """
+    keras.utils.set_random_seed(config.seed)
+    model = _compiled_classifier(config)
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_loss",
+        mode="min",
+        min_delta=config.min_delta,
+        patience=config.patience if config.early_stopping else config.epochs,
+        restore_best_weights=config.early_stopping,
+    )
+    checkpoint = Checkpoint(folder, stopping, data.description["fingerprint"])
+    checkpoint.load(model)
+    # Early stopping first: the checkpoint writes what it has decided.
+    callbacks = [stopping, checkpoint]
+    if tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
+    if not checkpoint.stopped and checkpoint.epoch < config.epochs:
+        model.fit(
+            _training_batches(config, *data.train, checkpoint.epoch),
+            steps_per_epoch=math.ceil(len(data.train[0]) / config.batch_size),
+            initial_epoch=checkpoint.epoch,
+            epochs=config.epochs,
+            validation_data=data.validation,
+            validation_batch_size=config.batch_size,
+            callbacks=callbacks,
+            shuffle=False,  # each epoch's batches come in an order of their own
+            verbose=verbose,
+        )
+    elif config.early_stopping:
+        model.set_weights(checkpoint.stopping_state["best_weights"])
+    best_epoch = checkpoint.stopping_state["best_epoch"] + 1
+    kept_epoch = best_epoch if config.early_stopping else checkpoint.epoch
+    return model, checkpoint.history, kept_epoch
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Keeps after every epoch all that going on needs, and takes it up again.
+
+    Keras's BackupAndRestore keeps weights, optimizer and epoch. To end as if
+    nothing had happened, a training also needs what early stopping knows (the
+    best weights so far, the epochs waited) and the history.
+
+    Args:
+        folder: where to keep it.
+        stopping: the training's EarlyStopping, before this one in the list.
+        fingerprint: of the reviews, which must be the same when going on.
+    """
+
+    def __init__(self, folder, stopping, fingerprint):
+        super().__init__()
+        self.folder = folder
+        self.stopping = stopping
+        self.fingerprint = fingerprint
+        self.epoch = 0
+        self.stopped = False
+        self.history = {}
+        self.stopping_state = {}
+
+    def load(self, model):
+        """Bring the model to the state of the last epoch that was kept, if any."""
+        kept = sorted(self.folder.glob("checkpoint-*[0-9]"))
+        if not kept:
+            return
+        state = _read_json(kept[-1] / "state.json")
+        if state["fingerprint"] != self.fingerprint:
+            raise RunError(f"{self.folder} was begun with other reviews")
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(kept[-1] / "model.weights.h5")
+        with np.load(kept[-1] / "best.npz") as best:
+            best_weights = [best[name] for name in best.files]
+        self.epoch = state["epoch"]
+        self.stopped = state["stopped"]
+        self.history = state["history"]
+        self.stopping_state = {**state["stopping"], "best_weights": best_weights}
+
+    def on_train_begin(self, logs=None):
+        for name, value in self.stopping_state.items():
+            setattr(self.stopping, name, value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch = epoch + 1
+        self.stopped = self.model.stop_training
+        for metric, value in logs.items():
+            self.history.setdefault(metric, []).append(float(value))
+        self.stopping_state = {
+            name: getattr(self.stopping, name)
+            for name in ("wait", "best", "best_epoch", "stopped_epoch")
+        }
+        self._save()
+
+    def _save(self):
+        state = {
+            "fingerprint": self.fingerprint,
+            "epoch": self.epoch,
+            "stopped": self.stopped,
+            "history": self.history,
+            "stopping": self.stopping_state,
+        }
+        new = self.folder / "checkpoint.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        self.model.save_weights(new / "model.weights.h5")
+        np.savez(new / "best.npz", *(self.stopping.best_weights or []))
+        _write_json(new / "state.json", state)
+        old = list(self.folder.glob("checkpoint-*[0-9]"))
+        new.rename(self.folder / f"checkpoint-{self.epoch:06d}")
+        for checkpoint in old:
+            shutil.rmtree(checkpoint)
+
+
+def _compiled_classifier(config):
+    settings = asdict(config)
+    model = build_classifier(
+        **{
+            name: settings[name]
+            for name in (
+                "attention_type",
+                "embed_dim",
+                "num_heads",
+                "attention_dropout",
+                "scale",
+                "vocabulary_size",
+                "sequence_length",
+                "embedding_dim",
+                "mask_padding",
+                "dropout",
+                "seed",
+            )
+        }
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
+        # On a CPU, TensorFlow's own kernels are faster than XLA's for this model.
+        jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
+    )
+    return model
+
+
+def _training_batches(config, tokens, labels, first_epoch):
+    """All epochs' batches in a row, each epoch in an order of its own.
+
+    The order comes from the seed and the epoch's number alone, so that a
+    training that is taken up again sees what it would have seen.
+    """
+    tokens, labels = tf.constant(tokens), tf.constant(labels)
+
+    def one_epoch(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(labels)), seed=tf.stack([config.seed, epoch])
+        )
+        return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
+
+    epochs = tf.data.Dataset.range(first_epoch, config.epochs).flat_map(one_epoch)
+    return epochs.map(
+        lambda rows: (tf.gather(tokens, rows), tf.gather(labels, rows))
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def _start(output, config):
+    """A new run's folder, with its configuration in it."""
+    name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    output = Path(output)
+    for number in itertools.count(1):
+        run = output / (name if number == 1 else f"{name}-{number}")
+        folder = run.with_name(run.name + UNFINISHED)
+        if run.exists() or folder.exists():
+            continue
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise RunError(f"cannot make the folder {folder}: {error}") from error
+        _write_json(folder / "run.json", {"config": asdict(config)})
+        return folder
+
+
+def _reopen(path):
+    """An unfinished run's folder and configuration."""
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"there is no folder {path}")
+    if not path.name.endswith(UNFINISHED):
+        raise RunError(
+            f"{path} is not an unfinished run: it does not end in {UNFINISHED}"
+        )
+    document = _read_json(path / "run.json")
+    try:
+        return path, Config(**document["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+
+
+def _measure(config, data, model):
+    """Loss and accuracy of the validation and the test reviews."""
+    metrics = {}
+    for name in ("validation", "test"):
+        loss, accuracy = model.evaluate(
+            *getattr(data, name), batch_size=config.batch_size, verbose=0
+        )
+        metrics |= {f"{name}_loss": float(loss), f"{name}_accuracy": float(accuracy)}
+    return metrics
+
+
+def _save(folder, config, history, metrics, origin, vectorizer, model):
+    """Complete the folder, then give it the name of a finished run."""
+    text = keras.Input((), dtype="string", name="text")
+    logit = model(vectorizer(text))
+    probability = keras.layers.Activation("sigmoid", name="probability")(logit)
+    exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
+    exported.save(folder / "model.keras")
+    figure = plot_history(history, config.attention_type)
+    figure.savefig(folder / "learning_curves.png", dpi=150)
+    document = {
+        "config": asdict(config),
+        "history": history,
+        "metrics": metrics,
+        "provenance": origin,
+    }
+    _write_json(folder / "run.json", document)
+    for checkpoint in folder.glob("checkpoint*"):
+        shutil.rmtree(checkpoint)
+    path = folder.with_name(folder.name.removesuffix(UNFINISHED))
+    folder.rename(path)
+    return Run(path, config, history, metrics, origin)
+
+
+def _write_json(path, document):
+    """Whole or not at all."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(document, indent=1) + "\n")
+    os.replace(new, path)
+
+
+def _read_json(path):
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RunError(f"{path.parent} is not a run: it has no {path.name}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
