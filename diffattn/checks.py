@@ -4,6 +4,10 @@ import math
 import numbers
 
 
+class UserError(ValueError):
+    """What a user can put right; the message says how, in one line."""
+
+
 def check_choice(name, value, choices):
     """Raise a ValueError that lists the choices unless `value` is one of them."""
     if value not in choices:

@@ -11,13 +11,13 @@ import numpy as np
 import pooch
 from tqdm import tqdm
 
-from diffattn.checks import check_number
+from diffattn.checks import UserError, check_number
 
 #: The environment variable that names a local copy of the data set.
 IMDB_VARIABLE = "DIFFATTN_IMDB"
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """The data are missing, damaged or something else than they should be."""
 
 

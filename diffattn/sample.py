@@ -98,6 +98,40 @@ def order_blind_ceiling(token_lists, labels):
     return sum(max(counts.values()) for counts in bags.values()) / len(labels)
 
 
+def order_task(count, *, length=24, distance=1, vocabulary_size=20, seed=0):
+    """Sequences whose label is nothing but which of two tokens comes first.
+
+    Tokens 1 and 2 stand once each in every sequence, `distance` apart; the
+    label is 1 where token 1 is the first of the two. All other tokens are
+    random and say nothing.
+
+    Args:
+        count: int, number of sequences N.
+        length: int, tokens of each.
+        distance: int, 1 for neighbours.
+        vocabulary_size: int, tokens 3 up to this (exclusive) fill the rest.
+        seed: int.
+
+    Returns:
+        (tokens, labels): NumPy arrays of int32 of shapes (N, length) and (N,).
+
+    Raises:
+        ValueError: if a number is out of its bounds.
+    """
+    check_int("count", count)
+    check_int("length", length, 2)
+    check_int("distance", distance, 1, length)
+    check_int("vocabulary_size", vocabulary_size, 4)
+    random = np.random.RandomState(seed)
+    tokens = random.randint(3, vocabulary_size, size=(count, length))
+    first = random.randint(0, length - distance, size=count)
+    labels = random.randint(0, 2, size=count)
+    rows = np.arange(count)
+    tokens[rows, first] = 2 - labels
+    tokens[rows, first + distance] = 1 + labels
+    return tokens.astype("int32"), labels.astype("int32")
+
+
 def _write(random, count, order_share):
     """`count` reviews in random order, as many positive as negative."""
     pairs = round(order_share * count / 2)

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from diffattn.checks import UserError
 from diffattn.config import Config
 from diffattn.data import load_imdb
 from diffattn.model import build_classifier
@@ -27,7 +28,7 @@ from diffattn.standardization import make_vectorizer, vectorize
 UNFINISHED = ".unfinished"
 
 
-class RunError(ValueError):
+class RunError(UserError):
     """A folder is not the run that it should be."""
 
 
@@ -135,16 +136,22 @@ def train(*, output="runs", resume=None, tensorboard=False, verbose="auto", **se
     """
     if resume is None:
         config = Config.make(**settings)
-        folder = _start(output, config)
     elif settings:
         raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
     else:
         folder, config = _reopen(resume)
     started = time.monotonic()
     data = tokenize(config, progress=verbose != 0)
-    model, history, kept_epoch = fit(
-        config, data, folder, tensorboard=tensorboard, verbose=verbose
-    )
+    if resume is None:
+        folder = _start(output, config)
+    try:
+        model, history, kept_epoch = fit(
+            config, data, folder, tensorboard=tensorboard, verbose=verbose
+        )
+    except KeyboardInterrupt:
+        if verbose != 0:
+            print(f"\ninterrupted; to go on: diffattn train --resume {folder}")
+        raise
     metrics = {
         **_measure(config, data, model),
         "epochs": len(history["loss"]),

@@ -1,0 +1,200 @@
+"""The command line: train a classifier, evaluate it, ask it.
+
+TensorFlow is imported by the commands that need it, after their arguments have
+been checked: ``--help`` and a typing mistake are answered at once.
+"""
+
+import argparse
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import fields, replace
+
+from diffattn import __version__
+from diffattn.checks import UserError
+from diffattn.config import SAMPLE_SETTINGS, Config
+
+
+def main(arguments=None):
+    """Run one command and exit.
+
+    Args:
+        arguments: list of str, by default those of the process.
+
+    Exit status: 0 when done, 2 on a mistake of the user's, 130 on Ctrl-C.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        options.command(options)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except UserError as error:
+        parser.exit(2, f"{parser.prog}: error: {error}\n")
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse's, but a mistake is told in one line, without the usage."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+def _parser():
+    parser = _Parser(
+        prog="diffattn",
+        description="Train a text classifier with one of six attention scores, and "
+        "ask it about reviews.",
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    return parser
+
+
+def _add_train(commands):
+    differing = ", ".join(f"{k}={v}" for k, v in SAMPLE_SETTINGS.items())
+    parser = commands.add_parser(
+        "train",
+        help="train a classifier and save it as a run",
+        description="Train a classifier, evaluate it on the test reviews, and save it "
+        "as a run: a folder named by its time. The defaults are the documented "
+        f"settings for IMDB; on the sample, {differing}.",
+    )
+    parser.set_defaults(command=_train)
+    for setting in fields(Config):
+        parser.add_argument(
+            "--" + setting.name.replace("_", "-"),
+            default=argparse.SUPPRESS,
+            help=f"{setting.metadata['help']} (default: {setting.default})",
+            **_how_to_parse(setting),
+        )
+    parser.add_argument(
+        "--output",
+        default="runs",
+        metavar="FOLDER",
+        help="where to save the run (default: runs)",
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with an unfinished run, with its own settings",
+    )
+    parser.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="write logs for TensorBoard into the run",
+    )
+
+
+def _how_to_parse(setting):
+    """argparse's keywords for one field of Config."""
+    if setting.type is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if setting.type is str:
+        return {"metavar": setting.name.removeprefix("attention_").upper()}
+    kind = int if setting.type is int else float
+    return {"type": kind, "metavar": "N" if kind is int else "X"}
+
+
+def _add_evaluate(commands):
+    parser = commands.add_parser(
+        "evaluate",
+        help="loss and accuracy of a run on test reviews",
+        description="Print a run's loss and accuracy on the test reviews of the data "
+        "that it was trained on, or of other data.",
+    )
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument(
+        "--data", help="'sample', 'imdb' or a path, instead of the run's own data"
+    )
+
+
+def _add_predict(commands):
+    parser = commands.add_parser(
+        "predict",
+        help="ask a run about reviews",
+        description="Print how probably each text is a positive review.",
+    )
+    parser.set_defaults(command=_predict)
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument(
+        "texts",
+        nargs="*",
+        metavar="TEXT",
+        help="a review; without any, one is read from each line of the standard input",
+    )
+
+
+def _train(options):
+    names = {setting.name for setting in fields(Config)}
+    settings = {k: v for k, v in vars(options).items() if k in names}
+    if options.resume is None:
+        try:
+            Config.make(**settings)
+        except ValueError as error:
+            raise UserError(error) from error
+    elif settings:
+        flags = ", ".join("--" + name.replace("_", "-") for name in settings)
+        raise UserError(f"--resume goes with the run's own settings, not with {flags}")
+    with _quiet():
+        from diffattn.trainer import train
+
+    run = train(
+        output=options.output,
+        resume=options.resume,
+        tensorboard=options.tensorboard,
+        verbose=1 if sys.stdout.isatty() else 2,
+        **settings,
+    )
+    _print_numbers(run.metrics)
+    print(f"{'saved as':<20}{run.path}")
+
+
+def _evaluate(options):
+    with _quiet():
+        from diffattn.trainer import load_data, load_run
+
+    run = load_run(options.run)
+    config = (
+        run.config if options.data is None else replace(run.config, data=options.data)
+    )
+    reviews = load_data(config, progress=sys.stderr.isatty())
+    _print_numbers(run.evaluate(reviews.test))
+
+
+def _predict(options):
+    with _quiet():
+        from diffattn.trainer import load_run
+
+    run = load_run(options.run)
+    texts = options.texts or [line.rstrip("\n") for line in sys.stdin]
+    for text, probability in zip(texts, run.predict(texts), strict=True):
+        print(f"{probability:.4f}\t{text}")
+
+
+@contextmanager
+def _quiet():
+    """Keep what native code writes to the standard error off the screen.
+
+    TensorFlow greets with notes on the machine before any setting can stop it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
+def _print_numbers(numbers):
+    for name, value in numbers.items():
+        text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        print(f"{name.replace('_', ' '):<20}{text}")

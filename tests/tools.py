@@ -1,0 +1,37 @@
+"""What several test modules use."""
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+# A prime of its own for every dimension: an axis in the wrong place cannot hide.
+B, H, T, S, D = 2, 3, 5, 11, 7
+
+
+def qkv(seed=0, tokens=T, keys=S, dtype="float64"):
+    """Standard normal query, key and value, the heads split."""
+    rng = np.random.default_rng(seed)
+    shapes = (B, H, tokens, D), (B, H, keys, D), (B, H, keys, D)
+    return [rng.normal(size=shape).astype(dtype) for shape in shapes]
+
+
+def pair_mask(seed=1, tokens=T, keys=S):
+    """A random mask (B, H, T, S) with one row that permits nothing."""
+    mask = np.random.default_rng(seed).random((B, H, tokens, keys)) < 0.5
+    mask[1, 2, 3] = False
+    return mask
+
+
+def gradients(function, *arrays):
+    """Gradients of the sum of `function` by each array, as NumPy arrays."""
+    variables = [tf.Variable(x) for x in arrays]
+    with tf.GradientTape() as tape:
+        total = ops.sum(function(*[tf.convert_to_tensor(x) for x in variables]))
+    return [g.numpy() for g in tape.gradient(total, variables)]
+
+
+def worst(a, b):
+    """The largest absolute difference; shapes must agree."""
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape
+    return np.max(np.abs(a.astype("float64") - b.astype("float64")))
