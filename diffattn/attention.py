@@ -97,14 +97,16 @@ def _weights(scores, mask, value):
 
     Scores have shape (B, H, T, S) or (B, H, T, S, d); so have the weights.
     """
-    if mask is None:
-        weights = ops.softmax(scores, axis=3)
-    else:
+    if mask is not None:
         if len(scores.shape) == 5:
             mask = ops.expand_dims(mask, -1)
         # A finite floor, so that a row with nothing permitted has no NaN in it;
         # the second `where` then makes that row 0, and its gradient too.
-        weights = ops.softmax(ops.where(mask, scores, LOWEST), axis=3)
+        scores = ops.where(mask, scores, LOWEST)
+    # Keras warns of a softmax over one entry; for one token it is meant.
+    one_key = scores.shape[3] == 1
+    weights = ops.ones_like(scores) if one_key else ops.softmax(scores, axis=3)
+    if mask is not None:
         weights = ops.where(mask, weights, 0)
     return ops.cast(weights, value.dtype)
 

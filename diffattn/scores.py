@@ -138,7 +138,7 @@ def score(query, key, attention_type, *, scale=None):
     if scale is None:
         scale = kind.default_scale(query.shape[-1])
     scores = kind.function(query, key)
-    return scores if scale == 1 else scores * ops.cast(scale, scores.dtype)
+    return scores if scale == 1 else scores * float(scale)
 
 
 def previous(x):

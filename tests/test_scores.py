@@ -18,9 +18,7 @@ def test_the_six_names_are_the_registry():
 def test_equals_the_specification(attention_type, scale):
     q, k, _ = qkv()
     expected = reference.score(q, k, attention_type, scale)
-    found = score(
-        q.astype("float32"), k.astype("float32"), attention_type, scale=scale
-    )
+    found = score(q.astype("float32"), k.astype("float32"), attention_type, scale=scale)
     assert worst(found, expected) < 1e-5
     assert str(found.dtype).endswith("float32'>")
 
