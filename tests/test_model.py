@@ -1,0 +1,110 @@
+import keras
+import numpy as np
+import pytest
+import reference
+from tools import worst
+
+from diffattn import ATTENTION_TYPES, build_classifier
+from diffattn.config import MODEL_TYPES
+from diffattn.sample import order_task
+
+
+def small(attention_type, **more):
+    settings = {"embed_dim": 6, "num_heads": 2, "vocabulary_size": 11}
+    return build_classifier(attention_type, **{**settings, **more})
+
+
+def test_the_documented_numbers_of_parameters():
+    """Embedding 10,001 × 16; three 16 → 512 and one 512 → 512, each with bias."""
+    embedding = 10_001 * 16
+    attention = 3 * (16 * 512 + 512) + 512 * 512 + 512
+    for attention_type in ATTENTION_TYPES:
+        model = build_classifier(attention_type)
+        assert model.count_params() == embedding + attention + 512 + 1
+        assert model.input_shape == (None, 250)
+        assert model.output_shape == (None, 1)
+    assert build_classifier("none").count_params() == embedding + 16 + 1
+
+
+def test_the_baseline_is_the_mean_of_the_embeddings():
+    model = small("none")
+    table, kernel, bias = model.get_weights()
+    tokens = np.random.default_rng(0).integers(0, 11, (4, 250))
+    expected = table[tokens].mean(1) @ kernel + bias
+    assert worst(model(tokens), expected) < 1e-6
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_masked_padding_says_nothing(attention_type):
+    model = small(attention_type, mask_padding=True, sequence_length=None)
+    bare = np.array([[3, 1, 4]])
+    padded = np.array([[3, 1, 4, 0, 0]])
+    assert worst(model(bare), model(padded)) < 1e-6
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_an_empty_review_is_answered_by_the_bias(attention_type):
+    model = small(attention_type, mask_padding=True)
+    model.layers[-1].bias.assign([0.25])
+    empty = np.zeros((1, 250), int)
+    if attention_type != "none":
+        model.get_layer("attention").output_projection.bias.assign(np.ones(6))
+    assert worst(model(empty), [[0.25]]) == 0
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_shuffled_tokens_show_who_sees_order(attention_type):
+    """The theorem of the specification's property 6, on a whole classifier."""
+    keras.utils.set_random_seed(0)
+    model = small(attention_type, sequence_length=12)
+    rng = np.random.default_rng(0)
+    model.get_layer("embedding").embeddings.assign(rng.normal(size=(12, 16)))
+    tokens = rng.integers(0, 11, (8, 12))
+    moved = worst(model(tokens), model(tokens[:, rng.permutation(12)]))
+    if attention_type in reference.DIFFERENTIAL:
+        assert moved > 1e-3
+    else:
+        assert moved < 1e-6
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_the_order_task(attention_type):
+    """Which of two neighbours comes first: only the differential types can learn it.
+
+    The specification's task on a smaller budget: shorter sequences, fewer tokens.
+    """
+    how = {"length": 12, "vocabulary_size": 12}
+    keras.utils.set_random_seed(0)
+    model = build_classifier(
+        attention_type,
+        embed_dim=32,
+        num_heads=4,
+        dropout=0,
+        **{"vocabulary_size": 12, "sequence_length": 12},
+    )
+    model.compile(
+        keras.optimizers.Adam(0.005),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)],
+        jit_compile=False,
+    )
+    model.fit(*order_task(4000, **how, seed=1), epochs=4, verbose=0)
+    _, accuracy = model.evaluate(*order_task(2000, **how, seed=2), verbose=0)
+    if attention_type in reference.DIFFERENTIAL:
+        assert accuracy > 0.95
+    else:
+        assert accuracy < 0.6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attention_type": "dot"}, "differentialSum, differential, none. Received"),
+        ({"num_heads": 4}, "embed_dim must be divisible by num_heads"),
+        ({"vocabulary_size": 1.5}, "vocabulary_size must be a positive integer"),
+        ({"dropout": 1}, "dropout must be a finite number"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        small(**{"attention_type": "l2_norm", **arguments})
