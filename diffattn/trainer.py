@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import keras
@@ -140,6 +141,8 @@ def train(*, output="runs", resume=None, tensorboard=False, verbose="auto", **se
         raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
     else:
         folder, config = _reopen(resume)
+    if tensorboard and find_spec("tensorboard") is None:
+        raise UserError("tensorboard is not installed: pip install tensorboard")
     started = time.monotonic()
     data = tokenize(config, progress=verbose != 0)
     if resume is None:
@@ -296,8 +299,9 @@ class Checkpoint(keras.callbacks.Callback):
     """Keeps after every epoch all that going on needs, and takes it up again.
 
     Keras's BackupAndRestore keeps weights, optimizer and epoch. To end as if
-    nothing had happened, a training also needs what early stopping knows (the
-    best weights so far, the epochs waited) and the history.
+    nothing had happened, a training also needs the state of the dropout's
+    random numbers, what early stopping knows (the best weights so far, the
+    epochs waited), and the history.
 
     Args:
         folder: where to keep it.
@@ -323,10 +327,11 @@ class Checkpoint(keras.callbacks.Callback):
         state = _read_json(kept[-1] / "state.json")
         if state["fingerprint"] != self.fingerprint:
             raise RunError(f"{self.folder} was begun with other reviews")
-        model.optimizer.build(model.trainable_variables)
-        model.load_weights(kept[-1] / "model.weights.h5")
-        with np.load(kept[-1] / "best.npz") as best:
-            best_weights = [best[name] for name in best.files]
+        for variable, value in zip(
+            _variables(model), _load_arrays(kept[-1] / "variables.npz"), strict=True
+        ):
+            variable.assign(value)
+        best_weights = _load_arrays(kept[-1] / "best.npz")
         self.epoch = state["epoch"]
         self.stopped = state["stopped"]
         self.history = state["history"]
@@ -358,13 +363,24 @@ class Checkpoint(keras.callbacks.Callback):
         new = self.folder / "checkpoint.new"
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir()
-        self.model.save_weights(new / "model.weights.h5")
+        np.savez(new / "variables.npz", *[v.numpy() for v in _variables(self.model)])
         np.savez(new / "best.npz", *(self.stopping.best_weights or []))
         _write_json(new / "state.json", state)
         old = list(self.folder.glob("checkpoint-*[0-9]"))
         new.rename(self.folder / f"checkpoint-{self.epoch:06d}")
         for checkpoint in old:
             shutil.rmtree(checkpoint)
+
+
+def _variables(model):
+    """All that training changes, in a fixed order."""
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _load_arrays(path):
+    with np.load(path) as arrays:
+        return [arrays[name] for name in arrays.files]
 
 
 def _compiled_classifier(config):
