@@ -240,7 +240,9 @@ def _read(path, progress):
     folders = {folder: {} for folder in _FOLDERS}
     files = _files_in_folder(path) if path.is_dir() else _files_in_archive(path)
     total = IMDB.reviews_per_folder * len(_FOLDERS)
-    bar = tqdm(files, "reading reviews", total, unit="", disable=not progress)
+    bar = tqdm(
+        files, "reading reviews", total, unit="", disable=None if progress else True
+    )
     for member, content in bar:
         folder, name = member.rsplit("/", 1)
         folders[folder][name] = content

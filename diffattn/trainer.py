@@ -60,6 +60,14 @@ class Run:
         """The `keras.Model` from raw strings (N,) to probabilities (N, 1)."""
         return keras.models.load_model(self.path / "model.keras")
 
+    def document(self):
+        """All but path and model, as a dict of JSON values."""
+        parts = ("history", "metrics", "provenance")
+        return {
+            "config": asdict(self.config),
+            **{part: getattr(self, part) for part in parts},
+        }
+
     def predict(self, texts):
         """How probably each text is positive.
 
@@ -365,7 +373,7 @@ class Checkpoint(keras.callbacks.Callback):
         new.mkdir()
         np.savez(new / "variables.npz", *[v.numpy() for v in _variables(self.model)])
         np.savez(new / "best.npz", *(self.stopping.best_weights or []))
-        _write_json(new / "state.json", state)
+        write_json(new / "state.json", state)
         old = list(self.folder.glob("checkpoint-*[0-9]"))
         new.rename(self.folder / f"checkpoint-{self.epoch:06d}")
         for checkpoint in old:
@@ -446,7 +454,7 @@ def _start(output, config):
             folder.mkdir(parents=True)
         except OSError as error:
             raise RunError(f"cannot make the folder {folder}: {error}") from error
-        _write_json(folder / "run.json", {"config": asdict(config)})
+        write_json(folder / "run.json", {"config": asdict(config)})
         return folder
 
 
@@ -486,22 +494,22 @@ def _save(folder, config, history, metrics, origin, vectorizer, model):
     exported.save(folder / "model.keras")
     figure = plot_history(history, config.attention_type)
     figure.savefig(folder / "learning_curves.png", dpi=150)
-    document = {
-        "config": asdict(config),
-        "history": history,
-        "metrics": metrics,
-        "provenance": origin,
-    }
-    _write_json(folder / "run.json", document)
+    path = folder.with_name(folder.name.removesuffix(UNFINISHED))
+    run = Run(path, config, history, metrics, origin)
+    write_json(folder / "run.json", run.document())
     for checkpoint in folder.glob("checkpoint*"):
         shutil.rmtree(checkpoint)
-    path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     folder.rename(path)
-    return Run(path, config, history, metrics, origin)
+    return run
 
 
-def _write_json(path, document):
-    """Whole or not at all."""
+def write_json(path, document):
+    """Write a file whole or not at all.
+
+    Args:
+        path: a `pathlib.Path`.
+        document: JSON values.
+    """
     new = path.with_suffix(".new")
     new.write_text(json.dumps(document, indent=1) + "\n")
     os.replace(new, path)

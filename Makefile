@@ -1,0 +1,40 @@
+# `make book` and `make test` set everything up in .venv on their first run.
+PYTHON ?= python3
+BIN = .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: help book test lint lock clean
+
+help:
+	@echo "make book   build the book into book/_build/html"
+	@echo "make test   run the tests and every chapter"
+	@echo "make lint   check style and format"
+	@echo "make lock   resolve requirements.lock anew (needs uv)"
+	@echo "make clean  delete what was built, the environment too"
+
+book: .venv/installed
+	$(BIN)/jupyter-book build book --all --warningiserror --keep-going
+	@echo "Open book/_build/html/index.html"
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+# The lock has a hash for every file, so pip takes nothing else; the project
+# itself is installed from this folder, without a second download.
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "diffattn needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+lock:
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
+
+clean:
+	rm -rf .venv book/_build .pytest_cache .ruff_cache

@@ -1,0 +1,150 @@
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from diffattn import __version__, train
+from diffattn.cli import main
+
+
+def diffattn(*arguments, **more):
+    """The command in a process of its own, as a user runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "diffattn", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return train(
+        output=tmp_path_factory.mktemp("runs"),
+        verbose=0,
+        attention_type="differentialSum",
+        epochs=3,
+    )
+
+
+def said(capsys, *arguments, status=None):
+    """What the command prints; its exit status is checked."""
+    if status is None:
+        main([str(a) for a in arguments])
+    else:
+        with pytest.raises(SystemExit) as stop:
+            main([str(a) for a in arguments])
+        assert stop.value.code == status
+    return capsys.readouterr()
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["predict"]])
+def test_help_answers_in_under_a_second(command):
+    started = time.monotonic()
+    answer = diffattn(*command, "--help")
+    assert time.monotonic() - started < 1
+    assert answer.returncode == 0
+    assert answer.stdout.startswith("usage: diffattn")
+
+
+def test_the_help_names_every_attention_type_and_default():
+    text = re.sub(r"\s+", " ", diffattn("train", "--help").stdout)
+    assert "scaled_dot_product, cosine_similarity, l1_norm, l2_norm" in text
+    assert "attention layer (default: 512)" in text
+    assert "on the sample, embed_dim=32" in text
+
+
+def test_version():
+    assert diffattn("--version").stdout.strip() == __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["train", "--attention-type", "dot"], "one of scaled_dot_product, cosine_"),
+        (["train", "--embed-dim", "10"], "embed_dim must be divisible by num_heads"),
+        (["train", "--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+        (["train", "--data", "nowhere"], "there is no file or folder nowhere"),
+        (["train", "--data", "tests"], "tests is not the whole aclImdb data set"),
+        (["train", "--resume", "nowhere"], "there is no folder nowhere"),
+        (["train", "--resume", "x", "--seed", "1"], "not with --seed"),
+        (["evaluate", "nowhere"], "there is no folder nowhere"),
+        (["predict", "tests", "text"], "tests is not a run: it has no run.json"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_status_2(
+    arguments, message, capsys, tmp_path, monkeypatch
+):
+    (tmp_path / "tests").mkdir()
+    monkeypatch.chdir(tmp_path)
+    answer = said(capsys, *arguments, status=2)
+    assert answer.out == ""
+    assert re.fullmatch(r"diffattn.*: error: .*\n", answer.err)
+    assert message in answer.err
+    assert [p.name for p in tmp_path.iterdir()] == ["tests"]
+
+
+def test_nothing_but_the_error_is_printed(tmp_path):
+    """TensorFlow's own greetings too stay off the screen."""
+    answer = diffattn("predict", "nowhere", "text", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert answer.stderr == "diffattn: error: there is no folder nowhere\n"
+
+
+def test_train_prints_the_numbers_and_saves_the_run(tmp_path, capsys):
+    flags = ["--attention-type", "none", "--epochs", "1", "--no-early-stopping"]
+    answer = said(capsys, "train", *flags, "--output", tmp_path)
+    (folder,) = tmp_path.iterdir()
+    assert f"saved as            {folder}\n" in answer.out
+    assert re.search(r"test loss           0\.\d{4}\n", answer.out)
+    assert re.search(r"test accuracy       0\.\d{4}\n", answer.out)
+    assert "val_accuracy" in answer.out
+
+
+def test_evaluate_prints_what_was_measured(run, capsys):
+    answer = said(capsys, "evaluate", run.path)
+    loss, accuracy = run.metrics["test_loss"], run.metrics["test_accuracy"]
+    assert (
+        answer.out
+        == f"loss                {loss:.4f}\naccuracy            {accuracy:.4f}\n"
+    )
+    assert said(capsys, "evaluate", run.path, "--data", "sample").out == answer.out
+
+
+def test_predict_takes_texts_or_lines(run, capsys, monkeypatch):
+    texts = ["The plot was good.", "The plot was dull."]
+    answer = said(capsys, "predict", run.path, *texts).out
+    probabilities = [float(line.split("\t")[0]) for line in answer.splitlines()]
+    assert probabilities[0] > 0.5 > probabilities[1]
+    assert [line.split("\t")[1] for line in answer.splitlines()] == texts
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n"))
+    assert said(capsys, "predict", run.path).out == answer
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
+def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
+    command = [sys.executable, "-u", "-m", "diffattn", "train", "--output", tmp_path]
+    flags = ["--attention-type", "none", "--epochs", "3", "--patience", "3"]
+    process = subprocess.Popen(
+        [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("Epoch 2/3"):
+            process.send_signal(signal.SIGINT)
+            break
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    (hint,) = re.findall(r"to go on: diffattn (train --resume .*)\n", out)
+    answer = diffattn(*hint.split())
+    assert answer.returncode == 0, answer.stderr
+    assert "Epoch 1/3" not in answer.stdout
+    assert re.search(r"^epochs +3$", answer.stdout, re.MULTILINE)

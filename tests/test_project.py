@@ -1,0 +1,104 @@
+"""The repository itself: what its files promise each other."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import diffattn
+
+ROOT = Path(diffattn.__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+
+
+def requirements():
+    """All of pyproject's: the package's own, its extras' and its build's."""
+    project = PYPROJECT["project"]
+    extras = project["optional-dependencies"].values()
+    return {*project["dependencies"], *(r for extra in extras for r in extra)}
+
+
+def test_environment_yml_equals_pyproject():
+    packages = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    *pip, project = packages[-1]["pip"]
+    assert set(pip) == requirements()
+    assert packages[0] == "python" + PYPROJECT["project"]["requires-python"]
+    assert "--editable ." in project
+
+
+def test_the_lock_has_every_package_with_hashes_and_no_address():
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    assert "--index" not in lock
+    assert "--find-links" not in lock
+    pins = re.split(r"\n(?=\S)", re.sub(r"^#.*\n", "", lock, flags=re.MULTILINE))
+    pins = [pin for pin in pins if pin.strip()]
+    assert all("==" in pin and "--hash=sha256:" in pin for pin in pins)
+    names = {re.match(r"[\w.-]+", pin).group().replace("_", "-") for pin in pins}
+    wanted = {re.match(r"[\w.-]+", r).group().replace("_", "-") for r in requirements()}
+    assert wanted <= names
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == diffattn.__version__
+    assert f"## {diffattn.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_wheel_installs_by_itself(tmp_path):
+    """Built from the checkout, unpacked elsewhere, imported from there."""
+    build = (
+        "import sys; from flit_core.buildapi import build_wheel as b; b(sys.argv[1])"
+    )
+    run = {"check": True, "capture_output": True, "text": True}
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=ROOT, **run)
+    (wheel,) = tmp_path.glob("diffattn-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        archive.extractall(tmp_path / "site")
+    modules = {f"diffattn/{path.name}" for path in (ROOT / "diffattn").glob("*.py")}
+    assert modules | {"diffattn/py.typed"} <= set(names)
+    assert not [name for name in names if name.startswith(("tests", "book"))]
+    where = "import diffattn; print(diffattn.attend.__module__, diffattn.__file__)"
+    answer = subprocess.run(
+        [sys.executable, "-c", where],
+        cwd=tmp_path / "site",
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "site")},
+        **run,
+    )
+    assert answer.stdout.split()[1].startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("path", ["_config.yml", "_toc.yml"])
+def test_the_books_configuration_is_where_both_look(path):
+    assert (ROOT / path).read_text() == (ROOT / "book" / path).read_text()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_is_stored_without_outputs_and_kernel(chapter):
+    notebook = json.loads(chapter.read_text())
+    assert "kernelspec" not in notebook["metadata"]
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == []
+            assert cell["execution_count"] is None
+
+
+def test_every_chapter_is_in_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+    listed = {toc["root"], *(chapter["file"] for chapter in toc["chapters"])}
+    assert {path.stem for path in CHAPTERS} <= listed
+
+
+def test_public_names_have_docstrings():
+    for name in diffattn.__all__:
+        if name not in ("ATTENTION_TYPES", "__version__"):
+            assert getattr(diffattn, name).__doc__
