@@ -7,7 +7,7 @@ time where nobody asks for its (B, H, T, S, d) weights, so that they never exist
 import keras
 from keras import ops
 
-from diffattn.scores import get_score, may_equal, score
+from diffattn.scores import floating, get_score, may_equal, score
 
 #: Below any score that float32 can hold, and finite.
 LOWEST = -3e38
@@ -30,9 +30,10 @@ def attend(
         attention_type: one of `diffattn.ATTENTION_TYPES`.
         scale: the number that multiplies the scores; by default 1/√d for
             ``scaled_dot_product`` and 1 for the others.
-        mask: boolean tensor, True where query i may attend to key j, of shape
-            (B, H, T, S), (B, T, S) or (T, S); each of these may be 1 instead. A
-            query that may attend to nothing gets weights 0 and output 0.
+        mask: boolean (or integer, 0 and 1) tensor, True where query i may attend
+            to key j, of shape (B, H, T, S), (B, T, S) or (T, S); each of these
+            may be 1 instead. A query that may attend to nothing gets weights 0
+            and output 0.
 
     Returns:
         (output, weights) in the value's dtype: output of shape (B, H, T, e),
@@ -124,7 +125,8 @@ def _weigh(weights, value, kept=None):
 
 def _checked(query, key, value, attention_type, mask):
     """The arguments as tensors, the mask with four axes, or a clear error."""
-    query, key, value = (ops.convert_to_tensor(x) for x in (query, key, value))
+    query, key = ops.convert_to_tensor(query), ops.convert_to_tensor(key)
+    value = floating("value", value)
     per_feature = get_score(attention_type).per_feature
     fits = len(value.shape) == 4 and may_equal(value.shape[:3], key.shape[:3])
     if fits and per_feature:

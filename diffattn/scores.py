@@ -218,15 +218,20 @@ def differential(query, key):
     return products(query, key) - products(previous(query), previous(key))
 
 
+def floating(name, x):
+    """`x` as a tensor, or a ValueError that names it if it is not floating-point."""
+    x = ops.convert_to_tensor(x)
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if not keras.backend.is_float_dtype(dtype):
+        raise ValueError(
+            f"{name} must be a floating-point tensor. Received: {name} of dtype {dtype}"
+        )
+    return x
+
+
 def _at_least_float32(**tensors):
     """The tensors in one dtype: float64 where the first one is, else float32."""
-    tensors = {name: ops.convert_to_tensor(x) for name, x in tensors.items()}
-    for name, x in tensors.items():
-        if not keras.backend.is_float_dtype(x.dtype):
-            raise ValueError(
-                f"{name} must be a floating-point tensor. "
-                f"Received: {name} of dtype {keras.backend.standardize_dtype(x.dtype)}"
-            )
+    tensors = {name: floating(name, x) for name, x in tensors.items()}
     first = next(iter(tensors.values()))
     wide = keras.backend.standardize_dtype(first.dtype) == "float64"
     return [ops.cast(x, "float64" if wide else "float32") for x in tensors.values()]

@@ -159,15 +159,15 @@ def train(*, output="runs", resume=None, tensorboard=False, verbose="auto", **se
         model, history, kept_epoch = fit(
             config, data, folder, tensorboard=tensorboard, verbose=verbose
         )
+        metrics = {
+            **_measure(config, data, model),
+            "epochs": len(history["loss"]),
+            "kept_epoch": kept_epoch,
+        }
     except KeyboardInterrupt:
         if verbose != 0:
             print(f"\ninterrupted; to go on: diffattn train --resume {folder}")
         raise
-    metrics = {
-        **_measure(config, data, model),
-        "epochs": len(history["loss"]),
-        "kept_epoch": kept_epoch,
-    }
     origin = {
         "command": config.command(),
         **provenance(),

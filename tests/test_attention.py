@@ -160,6 +160,7 @@ def test_half_precision_survives_large_scores(attention_type, dtype):
         ({"mask": np.ones((S, T), bool)}, r"mask of shape \(11, 5\)"),
         ({"mask": np.ones(S, bool)}, r"mask of shape \(11,\)"),
         ({"value": np.ones((B, H, T, D))}, r"value of shape \(2, 3, 5, 7\)"),
+        ({"value": np.ones((B, H, S, D), int)}, "value of dtype int64"),
         ({"value": np.ones((B, H, S, 1))}, r"value must have shape \(B, H, S, d\)"),
     ],
 )
