@@ -3,14 +3,15 @@ PYTHON ?= python3
 BIN = .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book test lint lock clean
+.PHONY: help book test figures lint lock clean
 
 help:
-	@echo "make book   build the book into book/_build/html"
-	@echo "make test   run the tests and every chapter"
-	@echo "make lint   check style and format"
-	@echo "make lock   resolve requirements.lock anew (needs uv)"
-	@echo "make clean  delete what was built, the environment too"
+	@echo "make book     build the book into book/_build/html"
+	@echo "make test     run the tests and every chapter"
+	@echo "make figures  draw the pictures of the results anew"
+	@echo "make lint     check style and format"
+	@echo "make lock     resolve requirements.lock anew (needs uv)"
+	@echo "make clean    delete what was built, the environment too"
 
 book: .venv/installed
 	$(BIN)/jupyter-book build book --all --warningiserror --keep-going
@@ -18,6 +19,9 @@ book: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+figures: .venv/installed
+	$(BIN)/python results/draw.py book/_static
 
 lint: .venv/installed
 	$(BIN)/ruff check

@@ -7,12 +7,17 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
+import matplotlib.image
 import pytest
 import yaml
 
 import diffattn
+from diffattn import Config, load_sample
+from diffattn.config import MODEL_TYPES
+from diffattn.study import read_results
 
 ROOT = Path(diffattn.__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -96,6 +101,30 @@ def test_every_chapter_is_in_the_table_of_contents():
     toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
     listed = {toc["root"], *(chapter["file"] for chapter in toc["chapters"])}
     assert {path.stem for path in CHAPTERS} <= listed
+
+
+def test_the_samples_results_are_whole_and_of_these_reviews():
+    results = read_results(ROOT / "results" / "sample")
+    assert tuple(results) == MODEL_TYPES
+    for attention_type, found in results.items():
+        assert [r["config"]["seed"] for r in found] == [0, 1, 2]
+        for result in found:
+            seed = result["config"]["seed"]
+            config = Config.make(attention_type=attention_type, seed=seed)
+            assert result["config"] == asdict(config)
+            provenance = result["provenance"]
+            assert provenance["command"] == config.command()
+            assert provenance["data"] == load_sample().describe()
+            assert re.fullmatch(r"[0-9a-f]{40}", provenance["commit"])
+
+
+def test_the_picture_is_the_one_of_the_results(tmp_path):
+    draw = [sys.executable, ROOT / "results" / "draw.py", tmp_path]
+    subprocess.run(draw, check=True, capture_output=True)
+    drawn = matplotlib.image.imread(tmp_path / "sample.png")
+    shown = matplotlib.image.imread(ROOT / "book" / "_static" / "sample.png")
+    assert drawn.shape == shown.shape
+    assert abs(drawn - shown).mean() < 0.001
 
 
 def test_public_names_have_docstrings():
