@@ -38,7 +38,7 @@ lint: .venv/installed
 
 lock:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --quiet --output-file requirements.lock
+	  --generate-hashes --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean:
 	rm -rf .venv book/_build .pytest_cache .ruff_cache
