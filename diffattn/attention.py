@@ -14,8 +14,14 @@ LOWEST = -3e38
 
 
 def attend(
-    query, key, value, attention_type="scaled_dot_product", *, scale=None, mask=None
-):
+    query,
+    key,
+    value,
+    attention_type: str = "scaled_dot_product",
+    *,
+    scale: float | None = None,
+    mask=None,
+) -> tuple:
     """Attention with one of six scores: output and weights.
 
     A_ij is the softmax over j of the scores s_ij, and o_ic = Σ_j A_ij v_jc. For

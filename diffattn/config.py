@@ -68,7 +68,7 @@ class Config:
     seed: int = _setting(0, "of initial weights, order of reviews and dropout")
 
     @classmethod
-    def make(cls, **given):
+    def make(cls, **given) -> "Config":
         """The settings given, and for the others those that fit the data.
 
         Raises:
@@ -108,7 +108,7 @@ class Config:
                 value = setting.type(getattr(self, setting.name))
                 object.__setattr__(self, setting.name, value)
 
-    def command(self):
+    def command(self) -> list[str]:
         """The command line that repeats the run, as a list of str."""
         usual = Config.make(data=self.data)
         words = ["diffattn", "train"]

@@ -93,7 +93,13 @@ class ReviewData:
 _PARTS = ("train", "validation", "test")
 
 
-def load_imdb(source=None, *, validation_split=0.2, seed=42, progress=False):
+def load_imdb(
+    source: str | os.PathLike | None = None,
+    *,
+    validation_split: float = 0.2,
+    seed: int = 42,
+    progress: bool = False,
+) -> ReviewData:
     """The Large Movie Review Dataset, labelled half: 50,000 IMDB reviews.
 
     Without a source, the copy that the environment variable ``DIFFATTN_IMDB``

@@ -57,20 +57,20 @@ class CustomMultiheadAttention(keras.layers.Layer):
 
     def __init__(
         self,
-        embed_dim,
-        num_heads,
-        dropout=0.0,
-        attention_type="scaled_dot_product",
+        embed_dim: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        attention_type: str = "scaled_dot_product",
         *,
-        scale=None,
-        use_bias=True,
+        scale: float | None = None,
+        use_bias: bool = True,
         kernel_initializer="glorot_uniform",
         bias_initializer="zeros",
         kernel_regularizer=None,
         bias_regularizer=None,
         kernel_constraint=None,
         bias_constraint=None,
-        seed=None,
+        seed: int | None = None,
         **kwargs,
     ):
         check_heads(embed_dim, num_heads)

@@ -24,19 +24,19 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
 
 
 def build_classifier(
-    attention_type="scaled_dot_product",
+    attention_type: str = "scaled_dot_product",
     *,
-    embed_dim=512,
-    num_heads=8,
-    attention_dropout=0.0,
-    scale=None,
-    vocabulary_size=10_000,
-    sequence_length=250,
-    embedding_dim=16,
-    mask_padding=False,
-    dropout=0.2,
-    seed=None,
-):
+    embed_dim: int = 512,
+    num_heads: int = 8,
+    attention_dropout: float = 0.0,
+    scale: float | None = None,
+    vocabulary_size: int = 10_000,
+    sequence_length: int | None = 250,
+    embedding_dim: int = 16,
+    mask_padding: bool = False,
+    dropout: float = 0.2,
+    seed: int | None = None,
+) -> keras.Model:
     """The text classifier of the documentation, with attention that runs.
 
     Tokens → Embedding → `CustomMultiheadAttention` → mean over the tokens →

@@ -16,7 +16,7 @@ COLORS = {
 }
 
 
-def plot_accuracies(accuracies, ceiling):
+def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figure:
     """Accuracies by attention type, under the ceiling for models blind to order.
 
     Args:
@@ -51,7 +51,7 @@ def plot_accuracies(accuracies, ceiling):
     return figure
 
 
-def plot_history(history, attention_type):
+def plot_history(history: dict[str, list[float]], attention_type: str) -> Figure:
     """Learning curves: loss and accuracy over the epochs.
 
     Args:

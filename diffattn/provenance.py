@@ -12,7 +12,7 @@ import keras
 _PACKAGES = ("diffattn", "tensorflow", "keras", "numpy")
 
 
-def provenance():
+def provenance() -> dict:
     """What a result was made with.
 
     Returns:

@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from diffattn.checks import check_int, check_number
-from diffattn.data import Reviews, split
+from diffattn.data import ReviewData, Reviews, split
 
 _ASPECTS = (
     "the acting", "the cast", "the dialogue", "the ending", "the music",
@@ -35,12 +35,12 @@ _BREAKS = (" ", " ", " ", "<br /><br />", "<BR>")
 
 def load_sample(
     *,
-    train_reviews=5000,
-    test_reviews=1000,
-    order_share=0.4,
-    validation_split=0.2,
-    seed=42,
-):
+    train_reviews: int = 5000,
+    test_reviews: int = 1000,
+    order_share: float = 0.4,
+    validation_split: float = 0.2,
+    seed: int = 42,
+) -> ReviewData:
     """Generated film reviews, the same on every platform for the same seed.
 
     Most carry their label in their words, one or two opinions each: plain ones
@@ -78,7 +78,7 @@ def load_sample(
     return split("sample", train, test, validation_split, seed, digest.hexdigest())
 
 
-def order_blind_ceiling(token_lists, labels):
+def order_blind_ceiling(token_lists, labels) -> float:
     """The best accuracy that any model blind to order can have on these texts.
 
     Such a model gives one answer to all texts with the same words equally
@@ -98,7 +98,14 @@ def order_blind_ceiling(token_lists, labels):
     return sum(max(counts.values()) for counts in bags.values()) / len(labels)
 
 
-def order_task(count, *, length=24, distance=1, vocabulary_size=20, seed=0):
+def order_task(
+    count: int,
+    *,
+    length: int = 24,
+    distance: int = 1,
+    vocabulary_size: int = 20,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
     """Sequences whose label is nothing but which of two tokens comes first.
 
     Tokens 1 and 2 stand once each in every sequence, `distance` apart; the

@@ -98,7 +98,7 @@ def get_score(attention_type: str) -> Score:
     return REGISTRY[attention_type]
 
 
-def score(query, key, attention_type, *, scale=None):
+def score(query, key, attention_type: str, *, scale: float | None = None):
     """Scores of every query against every key, before mask and softmax.
 
     With q_i and k_j the rows of query and key, and prev(x)_i = x_{i-1} with

@@ -1,5 +1,7 @@
 """From raw text to tokens: standardization and the vectorizer."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,7 +16,7 @@ _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
-def custom_standardization(text):
+def custom_standardization(text) -> tf.Tensor:
     """Lower case, HTML tags to a space, punctuation stripped.
 
     Any tag counts, not only ``<br />``; "x < 3 and y > 2" is not a tag.
@@ -35,7 +37,9 @@ def custom_standardization(text):
     return tf.strings.regex_replace(text, _PUNCTUATION, "")
 
 
-def make_vectorizer(texts, vocabulary_size=10_000, sequence_length=250):
+def make_vectorizer(
+    texts: Sequence[str], vocabulary_size: int = 10_000, sequence_length: int = 250
+) -> keras.layers.TextVectorization:
     """A TextVectorization layer whose vocabulary comes from `texts`.
 
     Args:
@@ -66,7 +70,7 @@ def make_vectorizer(texts, vocabulary_size=10_000, sequence_length=250):
     return vectorizer
 
 
-def vectorize(vectorizer, texts):
+def vectorize(vectorizer, texts: Sequence[str]) -> np.ndarray:
     """Tokens of all `texts`, once and for all.
 
     Args:

@@ -1,13 +1,14 @@
 """Many runs: kept as one small JSON file each, read back as one table."""
 
 import json
+import os
 from pathlib import Path
 
 from diffattn.config import MODEL_TYPES
-from diffattn.trainer import write_json
+from diffattn.trainer import Run, write_json
 
 
-def record(run, folder):
+def record(run: Run, folder: str | os.PathLike) -> Path:
     """Keep what is known about a run, without its model, as a result.
 
     Args:
@@ -23,7 +24,7 @@ def record(run, folder):
     return path
 
 
-def read_results(folder):
+def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
     """The results in a folder, by attention type and seed.
 
     Args:

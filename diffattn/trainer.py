@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,7 +19,7 @@ import tensorflow as tf
 
 from diffattn.checks import UserError
 from diffattn.config import Config
-from diffattn.data import load_imdb
+from diffattn.data import ReviewData, Reviews, load_imdb
 from diffattn.model import build_classifier
 from diffattn.plots import plot_history
 from diffattn.provenance import provenance
@@ -60,7 +61,7 @@ class Run:
         """The `keras.Model` from raw strings (N,) to probabilities (N, 1)."""
         return keras.models.load_model(self.path / "model.keras")
 
-    def document(self):
+    def document(self) -> dict:
         """All but path and model, as a dict of JSON values."""
         parts = ("history", "metrics", "provenance")
         return {
@@ -68,7 +69,7 @@ class Run:
             **{part: getattr(self, part) for part in parts},
         }
 
-    def predict(self, texts):
+    def predict(self, texts: str | Sequence[str]) -> np.ndarray:
         """How probably each text is positive.
 
         Args:
@@ -84,7 +85,7 @@ class Run:
         batches = strings.batch(self.config.batch_size)
         return self.model.predict(batches, verbose=0)[:, 0]
 
-    def evaluate(self, reviews):
+    def evaluate(self, reviews: Reviews) -> dict[str, float]:
         """Loss and accuracy on labelled texts.
 
         Args:
@@ -116,7 +117,14 @@ class Tokenized:
     description: dict
 
 
-def train(*, output="runs", resume=None, tensorboard=False, verbose="auto", **settings):
+def train(
+    *,
+    output: str | os.PathLike = "runs",
+    resume: str | os.PathLike | None = None,
+    tensorboard: bool = False,
+    verbose: int | str = "auto",
+    **settings,
+) -> Run:
     """Train a classifier and save it as a run.
 
     The run is a folder named by its time. It appears whole or not at all:
@@ -177,7 +185,7 @@ def train(*, output="runs", resume=None, tensorboard=False, verbose="auto", **se
     return _save(folder, config, history, metrics, origin, data.vectorizer, model)
 
 
-def load_run(path):
+def load_run(path: str | os.PathLike) -> Run:
     """A run that `train` has saved.
 
     Args:
@@ -203,7 +211,7 @@ def load_run(path):
         raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
 
 
-def load_data(config, progress=False):
+def load_data(config: Config, progress: bool = False) -> ReviewData:
     """The reviews that a configuration names, split as it says.
 
     Args:
@@ -223,7 +231,7 @@ def load_data(config, progress=False):
     return load_imdb(source, **how, progress=progress)
 
 
-def tokenize(config, progress=False):
+def tokenize(config: Config, progress: bool = False) -> Tokenized:
     """Reviews to tokens, once for all epochs; the vocabulary is the training set's.
 
     Args:
