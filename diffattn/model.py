@@ -9,6 +9,23 @@ from diffattn.layer import CustomMultiheadAttention
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
+class TokenEmbedding(keras.layers.Embedding):
+    """Keras's Embedding, with one gradient a token, whatever the backend.
+
+    With TensorFlow, Keras 3 gives the optimizer one gradient for each occurrence
+    of a token. Adam must divide by the root of the squared sum over the
+    occurrences; it then gets the sum of their squares instead, and a token that
+    stands n times in a batch, padding most of all, takes steps up to √n times
+    too long.
+    """
+
+    def call(self, inputs):
+        # The gradient of a product is dense: the occurrences are summed.
+        table = ops.multiply(self.embeddings, 1.0)
+        return ops.cast(ops.take(table, inputs, axis=0), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable(package="diffattn")
 class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
     """The mean over the tokens that a mask leaves, 0 where it leaves none.
 
@@ -70,7 +87,7 @@ def build_classifier(
     check_int("embedding_dim", embedding_dim)
     check_number("dropout", dropout, 0, 1)
     tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
-    x = keras.layers.Embedding(
+    x = TokenEmbedding(
         vocabulary_size + 1, embedding_dim, mask_zero=mask_padding, name="embedding"
     )(tokens)
     if attention_type != "none":

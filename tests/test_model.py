@@ -34,6 +34,34 @@ def test_the_baseline_is_the_mean_of_the_embeddings():
     assert worst(model(tokens), expected) < 1e-6
 
 
+def test_a_training_step_is_adams_however_often_a_token_occurs():
+    """One step of the baseline by hand, in float64, from Kingma and Ba's formulas."""
+    model = small("none", dropout=0)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
+    parts = [w.astype("float64") for w in model.get_weights()]
+    first, second = ([np.zeros_like(w) for w in parts] for _ in range(2))
+    rng = np.random.default_rng(0)
+    labels = np.array([1.0, 0, 1, 0])
+    for step in (1, 2, 3):
+        tokens = rng.integers(0, 3, (4, 250))  # each token many times
+        table, kernel, bias = parts
+        mean = table[tokens].mean(1)
+        error = 1 / (1 + np.exp(-(mean @ kernel + bias))) - labels[:, None]
+        to_mean = error @ kernel.T / 4
+        to_table = np.zeros_like(table)
+        np.add.at(to_table, tokens, np.repeat(to_mean[:, None] / 250, 250, 1))
+        slopes = [to_table, mean.T @ error / 4, error.mean(0)]
+        for n, slope in enumerate(slopes):
+            first[n] = 0.9 * first[n] + 0.1 * slope
+            second[n] = 0.999 * second[n] + 0.001 * slope**2
+            rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            parts[n] = parts[n] - rate * first[n] / (np.sqrt(second[n]) + 1e-7)
+        model.train_on_batch(tokens, labels[:, None])
+    for found, expected in zip(model.get_weights(), parts, strict=True):
+        assert worst(found, expected) < 1e-4
+
+
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
 def test_masked_padding_says_nothing(attention_type):
     model = small(attention_type, mask_padding=True, sequence_length=None)
