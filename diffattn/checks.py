@@ -44,3 +44,16 @@ def check_heads(embed_dim, num_heads):
             "embed_dim must be divisible by num_heads. "
             f"Received: embed_dim={embed_dim}, num_heads={num_heads}"
         )
+
+
+def check_scale(scale):
+    """Raise a ValueError unless `scale` is None or a finite number."""
+    if scale is not None:
+        check_number("scale", scale)
+
+
+def check_validation_split(share):
+    """Raise a ValueError unless `share` is a number in (0, 1)."""
+    check_number("validation_split", share, 0, 1)
+    if share == 0:
+        raise ValueError("validation_split must be above 0: early stopping needs it")

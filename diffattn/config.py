@@ -3,7 +3,14 @@
 from dataclasses import dataclass, field, fields
 
 from diffattn import ATTENTION_TYPES
-from diffattn.checks import check_choice, check_heads, check_int, check_number
+from diffattn.checks import (
+    check_choice,
+    check_heads,
+    check_int,
+    check_number,
+    check_scale,
+    check_validation_split,
+)
 
 #: What a classifier can have between embedding and mean; "none" is nothing at
 #: all, the mean-pooled baseline that the published table measured.
@@ -92,7 +99,7 @@ class Config:
             "patience",
         ):
             check_int(name, getattr(self, name))
-        for name in ("attention_dropout", "dropout", "validation_split"):
+        for name in ("attention_dropout", "dropout"):
             check_number(name, getattr(self, name), 0, 1)
         for name in ("learning_rate", "min_delta"):
             check_number(name, getattr(self, name), 0)
@@ -100,8 +107,8 @@ class Config:
             check_int(name, getattr(self, name), 0, 2**31)
         for name in ("mask_padding", "early_stopping"):
             check_choice(name, getattr(self, name), (True, False))
-        if self.scale is not None:
-            check_number("scale", self.scale)
+        check_scale(self.scale)
+        check_validation_split(self.validation_split)
         # Paths and NumPy's numbers have no place in a JSON file.
         for setting in fields(self):
             if setting.type in (str, int, float):

@@ -11,7 +11,7 @@ import numpy as np
 import pooch
 from tqdm import tqdm
 
-from diffattn.checks import UserError, check_number
+from diffattn.checks import UserError, check_validation_split
 
 #: The environment variable that names a local copy of the data set.
 IMDB_VARIABLE = "DIFFATTN_IMDB"
@@ -86,11 +86,8 @@ class ReviewData:
 
     def describe(self):
         """Name, fingerprint and numbers of reviews, as a dict of JSON values."""
-        parts = {name: len(getattr(self, name)) for name in _PARTS}
+        parts = {p: len(getattr(self, p)) for p in ("train", "validation", "test")}
         return {"name": self.name, "fingerprint": self.fingerprint, **parts}
-
-
-_PARTS = ("train", "validation", "test")
 
 
 def load_imdb(
@@ -124,7 +121,7 @@ def load_imdb(
             reviews than the data set's; the message says what is wrong.
         ValueError: if validation_split is not in (0, 1).
     """
-    _check_split(validation_split)
+    check_validation_split(validation_split)
     path = _locate(source, progress)
     folders = _read(path, progress)
     _check_complete(folders, path)
@@ -156,14 +153,14 @@ def split(name, train, test, validation_split, seed, fingerprint):
         A `ReviewData`.
 
     Raises:
-        ValueError: if validation_split is not in (0, 1), or leaves no review
-            for training or none for validation.
+        ValueError: if validation_split is not in (0, 1).
+        DataError: if it leaves no review for training or none for validation.
     """
-    _check_split(validation_split)
+    check_validation_split(validation_split)
     order = np.random.RandomState(seed).permutation(len(train))
     count = int(validation_split * len(train))
     if not 0 < count < len(train):
-        raise ValueError(
+        raise DataError(
             f"validation_split={validation_split} of {len(train)} reviews leaves none "
             "for training or none for validation"
         )
@@ -188,12 +185,6 @@ def fingerprint(folders):
             content = hashlib.sha256(folders[folder][name]).hexdigest()
             digest.update(f"{folder}/{name} {content}\n".encode())
     return digest.hexdigest()
-
-
-def _check_split(validation_split):
-    check_number("validation_split", validation_split, 0, 1)
-    if validation_split == 0:
-        raise ValueError("validation_split must be above 0: early stopping needs it")
 
 
 def _locate(source, progress):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from diffattn.attention import attend_in_layer, pair_mask
-from diffattn.checks import check_heads, check_number
+from diffattn.checks import check_heads, check_number, check_scale
 from diffattn.scores import get_score, may_equal
 
 
@@ -76,8 +76,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
         check_heads(embed_dim, num_heads)
         check_number("dropout", dropout, 0, 1)
         get_score(attention_type)
-        if scale is not None:
-            check_number("scale", scale)
+        check_scale(scale)
         super().__init__(**kwargs)
         self.supports_masking = True
         self.embed_dim = embed_dim

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from diffattn.checks import check_choice, check_number
+from diffattn.checks import check_choice, check_scale
 
 #: What may be done to query and key, in self-attention without positional
 #: encoding, and be invisible in the weights.
@@ -131,8 +131,7 @@ def score(query, key, attention_type: str, *, scale: float | None = None):
             shapes that do not fit.
     """
     kind = get_score(attention_type)
-    if scale is not None:
-        check_number("scale", scale)
+    check_scale(scale)
     query, key = _at_least_float32(query=query, key=key)
     _check_shapes(query, key)
     if scale is None:

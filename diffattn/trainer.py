@@ -1,5 +1,6 @@
 """From a configuration to a trained, saved run, and back from the folder."""
 
+import inspect
 import itertools
 import json
 import math
@@ -401,24 +402,8 @@ def _load_arrays(path):
 
 def _compiled_classifier(config):
     settings = asdict(config)
-    model = build_classifier(
-        **{
-            name: settings[name]
-            for name in (
-                "attention_type",
-                "embed_dim",
-                "num_heads",
-                "attention_dropout",
-                "scale",
-                "vocabulary_size",
-                "sequence_length",
-                "embedding_dim",
-                "mask_padding",
-                "dropout",
-                "seed",
-            )
-        }
-    )
+    names = inspect.signature(build_classifier).parameters
+    model = build_classifier(**{name: settings[name] for name in names})
     model.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

@@ -72,6 +72,8 @@ def test_version():
         (["train", "--attention-type", "dot"], "one of scaled_dot_product, cosine_"),
         (["train", "--embed-dim", "10"], "embed_dim must be divisible by num_heads"),
         (["train", "--epochs", "many"], "argument --epochs: invalid int value: 'many'"),
+        (["train", "--validation-split", "0"], "validation_split must be above 0"),
+        (["train", "--validation-split", "1e-9"], "leaves none for training or none"),
         (["train", "--data", "nowhere"], "there is no file or folder nowhere"),
         (["train", "--data", "tests"], "tests is not the whole aclImdb data set"),
         (["train", "--resume", "nowhere"], "there is no folder nowhere"),
