@@ -1,12 +1,14 @@
-"""From scores to output: scale, mask, softmax, weighted values.
+"""From scores to output: mask, softmax, weighted values.
 
-One path serves all six types. A per-feature type goes along it one feature at a
-time where nobody asks for its (B, H, T, S, d) weights, so that they never exist.
+`attend` is the definition, written down. `attend_in_layer` computes the same
+where nobody asks for the weights, with gradients by hand that need fewer passes
+over the T × S weights, and for a per-feature type without them.
 """
 
 import keras
 from keras import ops
 
+from diffattn.distances import few_terms
 from diffattn.scores import floating, get_score, may_equal, score
 
 #: Below any score that float32 can hold, and finite.
@@ -70,33 +72,59 @@ def attend_in_layer(
     Returns:
         (output, weights) as `attend`, weights None unless wanted.
     """
+    if return_weights:
+        output, weights = attend(
+            query, key, value, attention_type, scale=scale, mask=mask
+        )
+        return output if kept is None else _weigh(weights, value, kept), weights
     query, key, value, mask = _checked(query, key, value, attention_type, mask)
-    if get_score(attention_type).per_feature and not return_weights:
-        return _one_feature_at_a_time(
-            query, key, value, attention_type, scale, mask, kept
-        ), None
-    weights = _weights(score(query, key, attention_type, scale=scale), mask, value)
-    return _weigh(weights, value, kept), weights if return_weights else None
+    without_weights = get_score(attention_type).output
+    if without_weights is not None and not few_terms(query, key):
+        return without_weights(query, key, value, scale, mask, kept), None
+    scores = score(query, key, attention_type, scale=scale)
+    if len(scores.shape) == 5:
+        return _weigh(_weights(scores, mask, value), value, kept), None
+    return _softmax_and_weigh(scores, value, mask, kept), None
 
 
-def _one_feature_at_a_time(query, key, value, attention_type, scale, mask, kept):
-    """The output of a per-feature type in (B, H, T, S) memory.
+def _softmax_and_weigh(scores, value, mask, kept):
+    """`_weigh` of `_weights`, with its gradient by hand.
 
-    Each feature's weights are recomputed for the gradient instead of kept.
+    With the upstream gradient g_i, the gradient by the scores is
+    A_ij (kept_ij g_i · v_j − g_i · o_i): by Σ_j A_ij kept_ij v_j = o_i, the sum
+    over the keys that a softmax's gradient has is one over features.
     """
-    if scale is None:
-        scale = get_score(attention_type).default_scale(query.shape[-1])
 
-    @keras.remat
-    def one_feature(q, k, v):
-        scores = score(q, k, attention_type, scale=scale)[..., 0]
-        return _weigh(_weights(scores, mask, v), v, kept)
+    @ops.custom_gradient
+    def output(scores, value):
+        weights = _weights(scores, mask, value)
+        output = _weigh(weights, value, kept)
 
-    features = tuple(
-        ops.expand_dims(ops.moveaxis(x, -1, 0), -1) for x in (query, key, value)
-    )
-    outputs = ops.map(lambda feature: one_feature(*feature), features)
-    return ops.moveaxis(outputs[..., 0], 0, -1)
+        def gradient(*args, upstream=None):
+            g = args[0] if upstream is None else upstream
+            g_o = ops.sum(g * output, axis=-1, keepdims=True)
+            if kept is None:
+                # g_i · v_j − g_i · o_i as one matrix product.
+                g_v = _products(
+                    ops.concatenate([g, -g_o], axis=-1),
+                    ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1),
+                )
+                kept_weights = weights
+            else:
+                g_v = ops.cast(kept, g.dtype) * _products(g, value) - g_o
+                kept_weights = weights * ops.cast(kept, weights.dtype)
+            return (
+                ops.cast(weights * g_v, scores.dtype),
+                ops.einsum("bhts,bhte->bhse", kept_weights, g),
+            )
+
+        return output, gradient
+
+    return output(scores, value)
+
+
+def _products(g, value):
+    return ops.einsum("bhte,bhse->bhts", g, value)
 
 
 def _weights(scores, mask, value):

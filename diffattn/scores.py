@@ -1,9 +1,9 @@
 """The six scoring functions, and a registry that says what each one is.
 
 Every function here takes a query of shape (B, H, T, d) and a key of shape
-(B, H, S, d), the heads already split, and returns unscaled scores: of shape
+(B, H, S, d), the heads already split, and a scale, and returns scores: of shape
 (B, H, T, S), or (B, H, T, S, d) where each feature has a score of its own.
-`score` adds the scale. `Score.symmetries` names the changes of query and key
+`Score.symmetries` names the changes of query and key
 that leave the attention weights as they are; what is not named there does
 change them, and the tests hold the registry to both.
 """
@@ -16,6 +16,8 @@ import keras
 from keras import ops
 
 from diffattn.checks import check_choice, check_scale
+from diffattn.distances import l1_distances, l2_distances
+from diffattn.per_feature import attend_per_feature
 
 #: What may be done to query and key, in self-attention without positional
 #: encoding, and be invisible in the weights.
@@ -35,11 +37,15 @@ class Score:
     Attributes:
         name: the attention type.
         formula: the score in LaTeX, without its scale.
-        function: (query, key) to unscaled scores.
+        function: (query, key, scale) to scores; the scale goes to the query, which
+            is smaller than the scores, where they are proportional to it.
         default_scale: the scale it starts with, as a function of d.
         symmetries: keys of `SYMMETRIES` that hold.
         per_feature: whether each feature has a score, and so weights, of its own.
         cost: the number of multiplications or exponentials that dominate.
+        output: for a per-feature type, what computes the attention's output
+            without its weights: (query, key, value, scale, mask, kept) to a
+            tensor of shape (B, H, T, d); or None.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Score:
     symmetries: frozenset[str]
     per_feature: bool
     cost: str
+    output: Callable | None = None
 
     @property
     def order_aware(self) -> bool:
@@ -60,7 +67,13 @@ REGISTRY: dict[str, Score] = {}
 
 
 def register(
-    formula, *, symmetries, cost, default_scale=lambda dim: 1.0, per_feature=False
+    formula,
+    *,
+    symmetries,
+    cost,
+    default_scale=lambda dim: 1.0,
+    per_feature=False,
+    output=None,
 ):
     """Enter the decorated scoring function into `REGISTRY` under its own name.
 
@@ -82,6 +95,7 @@ def register(
             frozenset(symmetries),
             per_feature,
             cost,
+            output,
         )
         return function
 
@@ -136,8 +150,7 @@ def score(query, key, attention_type: str, *, scale: float | None = None):
     _check_shapes(query, key)
     if scale is None:
         scale = kind.default_scale(query.shape[-1])
-    scores = kind.function(query, key)
-    return scores if scale == 1 else scores * float(scale)
+    return kind.function(query, key, float(scale))
 
 
 def previous(x):
@@ -158,8 +171,8 @@ def previous(x):
     symmetries={"permutation", "key_translation", "rotation"},
     cost="T·S·d multiplications, one matrix product",
 )
-def scaled_dot_product(query, key):
-    return ops.matmul(query, ops.swapaxes(key, -1, -2))
+def scaled_dot_product(query, key, scale):
+    return ops.einsum("bhtd,bhsd->bhts", _times(query, scale), key)
 
 
 @register(
@@ -167,8 +180,8 @@ def scaled_dot_product(query, key):
     symmetries={"permutation", "rotation", "rescaling"},
     cost="T·S·d multiplications, one matrix product",
 )
-def cosine_similarity(query, key):
-    return scaled_dot_product(_unit(query), _unit(key))
+def cosine_similarity(query, key, scale):
+    return scaled_dot_product(_unit(query), _unit(key), scale)
 
 
 @register(
@@ -176,8 +189,8 @@ def cosine_similarity(query, key):
     symmetries={"permutation", "joint_translation"},
     cost="T·S·d absolute differences, no matrix product",
 )
-def l1_norm(query, key):
-    return -_sum_over_features(ops.abs, query, key)
+def l1_norm(query, key, scale):
+    return -scale * l1_distances(query, key)
 
 
 @register(
@@ -185,35 +198,34 @@ def l1_norm(query, key):
     symmetries={"permutation", "joint_translation", "rotation"},
     cost="T·S·d squared differences",
 )
-def l2_norm(query, key):
-    # Differences first, squares after: expanding the square loses all digits
-    # where a query and a key are near each other and far from 0.
-    return -_safe_sqrt(_sum_over_features(ops.square, query, key))
+def l2_norm(query, key, scale):
+    return -scale * l2_distances(query, key)
 
 
 @register(
     r"\sum_c \left(q_{ic} k_{jc} - q_{i-1,c}\, k_{j-1,c}\right)",
     symmetries={"rotation"},
-    cost="2·T·S·d multiplications, one matrix product",
+    cost="T·S·d multiplications, one matrix product",
 )
-def differentialSum(query, key):  # noqa: N802 - the documentation's spelling
-    # One dot product of [q_i, -q_{i-1}] with [k_j, k_{j-1}].
-    return scaled_dot_product(
-        ops.concatenate([query, -previous(query)], axis=-1),
-        ops.concatenate([key, previous(key)], axis=-1),
-    )
+def differentialSum(query, key, scale):  # noqa: N802 - the documentation's spelling
+    # The dot products, less themselves one query and one key before.
+    products = scaled_dot_product(query, key, scale)
+    before = [[0, 0], [0, 0], [1, 0], [1, 0]]
+    return products - ops.pad(products[:, :, :-1, :-1], before)
 
 
 @register(
     r"q_{ic} k_{jc} - q_{i-1,c}\, k_{j-1,c}",
     symmetries=set(),
     per_feature=True,
+    output=attend_per_feature,
     cost="T·S·d exponentials",
 )
-def differential(query, key):
+def differential(query, key, scale):
     def products(q, k):
         return ops.expand_dims(q, 3) * ops.expand_dims(k, 2)
 
+    query = _times(query, scale)
     return products(query, key) - products(previous(query), previous(key))
 
 
@@ -255,38 +267,25 @@ def may_equal(a, b):
     return all(m is None or n is None or m == n for m, n in zip(a, b, strict=True))
 
 
+def _times(x, scale):
+    return x if scale == 1 else x * scale
+
+
+@ops.custom_gradient
 def _unit(x):
     """Rows of length 1; a zero row stays 0, with gradient 0."""
     # The largest entry goes first, so that tiny rows do not square to 0.
-    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True))
-    nonzero = largest > 0
-    x = x / ops.where(nonzero, largest, 1)
-    length = ops.sqrt(
-        ops.where(nonzero, ops.sum(ops.square(x), axis=-1, keepdims=True), 1)
+    largest = ops.maximum(
+        ops.max(x, axis=-1, keepdims=True), -ops.min(x, axis=-1, keepdims=True)
     )
-    return x / length
+    nonzero = largest > 0
+    scaled = x / ops.where(nonzero, largest, 1)
+    length = ops.sqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
+    unit = scaled / ops.where(nonzero, length, 1)
 
+    def gradient(*args, upstream=None):
+        g = args[0] if upstream is None else upstream
+        g = g - unit * ops.sum(unit * g, axis=-1, keepdims=True)
+        return g * ops.where(nonzero, 1 / (length * largest), 0)
 
-def _safe_sqrt(x):
-    """√x with gradient 0, not infinity, at 0."""
-    positive = x > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1)), 0)
-
-
-def _sum_over_features(term, query, key):
-    """Σ_c term(q_ic − k_jc) of shape (B, H, T, S), never (B, H, T, S, d) at once.
-
-    One feature at a time, its differences recomputed for the gradient.
-    """
-
-    @keras.remat
-    def add_feature(q, k):
-        return term(ops.expand_dims(q, -1) - ops.expand_dims(k, -2))
-
-    def step(total, feature):
-        return total + add_feature(*feature), None
-
-    features = ops.moveaxis(query, -1, 0), ops.moveaxis(key, -1, 0)
-    first = tuple(x[0] for x in features)
-    total, _ = ops.scan(step, add_feature(*first), tuple(x[1:] for x in features))
-    return total
+    return unit, gradient

@@ -404,8 +404,18 @@ def _compiled_classifier(config):
     settings = asdict(config)
     names = inspect.signature(build_classifier).parameters
     model = build_classifier(**{name: settings[name] for name in names})
+    return compile_classifier(model, config.learning_rate)
+
+
+def compile_classifier(model: keras.Model, learning_rate: float = 0.001):
+    """Compile a classifier as the documented one is trained, and return it.
+
+    Args:
+        model: a `keras.Model` from tokens to logits of shape (B, 1).
+        learning_rate: Adam's.
+    """
     model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
+        optimizer=keras.optimizers.Adam(learning_rate),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
         # On a CPU, TensorFlow's own kernels are faster than XLA's for this model.

@@ -208,8 +208,8 @@ def test_weights_of_a_seventh_score_come_by_registering(monkeypatch):
     monkeypatch.setattr(scores, "REGISTRY", dict(scores.REGISTRY))
 
     @scores.register("", symmetries={"permutation"}, cost="")
-    def squared_dot_product(query, key):
-        return keras.ops.square(scores.scaled_dot_product(query, key))
+    def squared_dot_product(query, key, scale):
+        return scale * keras.ops.square(scores.scaled_dot_product(query, key, 1))
 
     q, k, v = qkv()
     s = (q @ k.swapaxes(-1, -2)) ** 2
