@@ -1,4 +1,4 @@
-"""Distances of every query to every key without the differences' tensor.
+"""How near every query is to every key, without the differences' tensor.
 
 Σ_c f(q_ic − k_jc) has T·S·d terms and T·S sums. Written down as one broadcast
 difference it needs memory for all terms; here they pass by in registers, forward
@@ -27,8 +27,8 @@ FEW = 2**16
 NEAR = 0.1
 
 
-def l1_distances(query, key):
-    """Σ_c |q_ic − k_jc|, with derivative 0 where q_ic = k_jc.
+def minus_l1(query, key):
+    """−Σ_c |q_ic − k_jc|, with derivative 0 where q_ic = k_jc.
 
     Args:
         query: tensor of shape (B, H, T, d), float32 or float64.
@@ -38,21 +38,21 @@ def l1_distances(query, key):
         A tensor of shape (B, H, T, S).
     """
     if few_terms(query, key):
-        return ops.sum(ops.abs(_differences(query, key)), axis=-1)
-
-    @ops.custom_gradient
-    def distances(query, key):
-        def gradient(*args, upstream=None):
-            g = args[0] if upstream is None else upstream
-            return _compiled(_gradients_of_sum, ops.sign)(query, key, g)
-
-        return _compiled(_sum_over_features, ops.abs)(query, key), gradient
-
-    return distances(query, key)
+        return -ops.sum(ops.abs(_differences(query, key)), axis=-1)
+    return _minus_l1(query, key)
 
 
-def l2_distances(query, key):
-    """‖q_i − k_j‖₂, with derivative 0 where q_i = k_j.
+@ops.custom_gradient
+def _minus_l1(query, key):
+    def gradient(*args, upstream=None):
+        g = args[0] if upstream is None else upstream
+        return _compiled(_gradients_of_sum, _minus_sign)(query, key, g)
+
+    return _compiled(_sum_over_features, _minus_abs)(query, key), gradient
+
+
+def minus_l2(query, key):
+    """−‖q_i − k_j‖₂, with derivative 0 where q_i = k_j.
 
     ‖q − k‖² = ‖q‖² + ‖k‖² − 2 q · k costs one matrix product. Where that would
     lose digits, because some q_i and k_j are near to each other, the differences
@@ -69,24 +69,25 @@ def l2_distances(query, key):
     if few_terms(query, key):
         squared = ops.sum(ops.square(_differences(query, key)), axis=-1)
         positive = squared > 0
-        return ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
+        return -ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
     middle = ops.stop_gradient(ops.mean(key, axis=2, keepdims=True))
-    return _l2_distances(query - middle, key - middle)
+    return _minus_l2(query - middle, key - middle)
 
 
 @ops.custom_gradient
-def _l2_distances(query, key):
+def _minus_l2(query, key):
     by_product, near = _squared_by_product(query, key)
     squared = ops.cond(
         near,
         lambda: _compiled(_sum_over_features, ops.square)(query, key),
         lambda: by_product,
     )
-    distances = ops.sqrt(squared)
+    scores = -ops.sqrt(squared)
 
     def gradient(*args, upstream=None):
         g = args[0] if upstream is None else upstream
-        g = ops.divide_no_nan(g, distances)
+        # The derivative of −‖q − k‖ by q is (q − k) / −‖q − k‖.
+        g = ops.divide_no_nan(g, scores)
         return ops.cond(
             near,
             lambda: _compiled(_gradients_of_sum, _itself)(query, key, g),
@@ -96,7 +97,7 @@ def _l2_distances(query, key):
             ),
         )
 
-    return distances, gradient
+    return scores, gradient
 
 
 def _squared_by_product(query, key):
@@ -134,54 +135,79 @@ def _compiled(function, term):
     return compiled(lambda *tensors: function(term, *tensors))
 
 
+def _minus_abs(x):
+    return -ops.abs(x)
+
+
+def _minus_sign(x):
+    return -ops.sign(x)
+
+
 def _itself(x):
     return x
 
 
 def _sum_over_features(term, query, key):
     """Σ_c term(q_ic − k_jc), of shape (B, H, T, S)."""
-    q = _in_chunks(ops.transpose(query, (3, 0, 1, 2)))
-    k = _in_chunks(ops.transpose(key, (3, 0, 1, 2)))
+    chunks, chunk = _chunks(query.shape[3])
+    # Features first, so that the keys, over which the loop runs, lie side by side.
+    q, k = (
+        _padded(ops.transpose(x, (3, 0, 1, 2)), 0, chunks * chunk) for x in (query, key)
+    )
 
     def add(n, total):
-        q_n, k_n = q[n], k[n]
-        for c in range(q.shape[1]):
+        q_n, k_n = _chunk(q, 0, n, chunk), _chunk(k, 0, n, chunk)
+        for c in range(chunk):
             total = total + term(q_n[c][..., None] - k_n[c][..., None, :])
         return total
 
     pairs = (*ops.shape(query)[:3], ops.shape(key)[2])
-    return _loop(q.shape[0], add, ops.zeros(pairs, query.dtype))
+    return _loop(chunks, add, ops.zeros(pairs, query.dtype))
 
 
 def _gradients_of_sum(derivative, query, key, g):
     """Σ_j G_ij f'(q_ic − k_jc) and Σ_i G_ij f'(k_jc − q_ic), f' being odd."""
     return (
-        _gradient_of_sum(derivative, query, key, g),
-        _gradient_of_sum(derivative, key, query, ops.swapaxes(g, 2, 3)),
+        _gradient_of_sum(derivative, query, key, g, axis=3),
+        _gradient_of_sum(derivative, key, query, g, axis=2),
     )
 
 
-def _gradient_of_sum(derivative, x, y, g):
-    """Σ_j G_ij f'(x_ic − y_jc), of shape (B, H, T, d)."""
-    y = _in_chunks(ops.transpose(y, (2, 0, 1, 3)))
-    g = _in_chunks(ops.transpose(g, (3, 0, 1, 2)))
+def _gradient_of_sum(derivative, x, y, g, axis):
+    """Σ_j G_ij f'(x_ic − y_jc), of x's shape, j being g's given axis."""
+    chunks, chunk = _chunks(y.shape[2])
+    y, g = _padded(y, 2, chunks * chunk), _padded(g, axis, chunks * chunk)
 
     def add(n, total):
-        y_n, g_n = y[n], g[n]
-        for j in range(y.shape[1]):
-            total = total + g_n[j][..., None] * derivative(x - y_n[j][:, :, None])
+        y_n, g_n = _chunk(y, 2, n, chunk), _chunk(g, axis, n, chunk)
+        for j in range(chunk):
+            g_j = g_n[..., j] if axis == 3 else g_n[:, :, j]
+            total = total + g_j[..., None] * derivative(x - y_n[:, :, j, None])
         return total
 
-    return _loop(y.shape[0], add, ops.zeros_like(x))
+    return _loop(chunks, add, ops.zeros_like(x))
 
 
-def _in_chunks(x):
-    """(L, ...) to (L / J, J, ...), filled up with zeros, whose terms are 0."""
-    length = x.shape[0]
+def _chunks(length):
+    """How many chunks, and how long, make up the length, or a little more."""
+    for chunk in range(UNROLLED, UNROLLED // 2, -1):
+        if length % chunk == 0:
+            return length // chunk, chunk
     chunks = -(-length // UNROLLED)
-    chunk = -(-length // chunks)
-    x = ops.pad(x, [[0, chunks * chunk - length]] + [[0, 0]] * (len(x.shape) - 1))
-    return ops.reshape(x, (chunks, chunk, *ops.shape(x)[1:]))
+    return chunks, -(-length // chunks)
+
+
+def _padded(x, axis, length):
+    """`x` with zeros up to the length: their terms are 0."""
+    widths = [[0, 0] for _ in x.shape]
+    widths[axis][1] = length - x.shape[axis]
+    return ops.pad(x, widths) if widths[axis][1] else x
+
+
+def _chunk(x, axis, n, chunk):
+    start = [n * chunk if a == axis else 0 for a in range(len(x.shape))]
+    shape = [chunk if a == axis else size for a, size in enumerate(ops.shape(x))]
+    return ops.slice(x, start, shape)
 
 
 def _loop(steps, body, start):

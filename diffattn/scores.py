@@ -11,12 +11,14 @@ change them, and the tests hold the registry to both.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import keras
 from keras import ops
 
+from diffattn.backend import compiled
 from diffattn.checks import check_choice, check_scale
-from diffattn.distances import l1_distances, l2_distances
+from diffattn.distances import few_terms, minus_l1, minus_l2
 from diffattn.per_feature import attend_per_feature
 
 #: What may be done to query and key, in self-attention without positional
@@ -181,7 +183,7 @@ def scaled_dot_product(query, key, scale):
     cost="T·S·d multiplications, one matrix product",
 )
 def cosine_similarity(query, key, scale):
-    return scaled_dot_product(_unit(query), _unit(key), scale)
+    return _times(_cosines(query, key), scale)
 
 
 @register(
@@ -190,7 +192,7 @@ def cosine_similarity(query, key, scale):
     cost="T·S·d absolute differences, no matrix product",
 )
 def l1_norm(query, key, scale):
-    return -scale * l1_distances(query, key)
+    return _times(minus_l1(query, key), scale)
 
 
 @register(
@@ -199,7 +201,7 @@ def l1_norm(query, key, scale):
     cost="T·S·d squared differences",
 )
 def l2_norm(query, key, scale):
-    return -scale * l2_distances(query, key)
+    return _times(minus_l2(query, key), scale)
 
 
 @register(
@@ -208,10 +210,7 @@ def l2_norm(query, key, scale):
     cost="T·S·d multiplications, one matrix product",
 )
 def differentialSum(query, key, scale):  # noqa: N802 - the documentation's spelling
-    # The dot products, less themselves one query and one key before.
-    products = scaled_dot_product(query, key, scale)
-    before = [[0, 0], [0, 0], [1, 0], [1, 0]]
-    return products - ops.pad(products[:, :, :-1, :-1], before)
+    return _step(scaled_dot_product(query, key, scale))
 
 
 @register(
@@ -272,20 +271,62 @@ def _times(x, scale):
 
 
 @ops.custom_gradient
+def _step(products):
+    """p_ij − p_{i−1,j−1}, with 0 before the first query and the first key."""
+    before = [[0, 0], [0, 0], [1, 0], [1, 0]]
+    after = [[0, 0], [0, 0], [0, 1], [0, 1]]
+
+    def gradient(*args, upstream=None):
+        g = args[0] if upstream is None else upstream
+        return g - ops.pad(g[:, :, 1:, 1:], after)
+
+    return products - ops.pad(products[:, :, :-1, :-1], before), gradient
+
+
+@ops.custom_gradient
+def _cosines(query, key):
+    few = few_terms(query, key)
+    units = _units if few else _compiled_units()
+    pull = _gradients_of_units if few else _compiled_gradients_of_units()
+    q, q_factor, k, k_factor = units(query, key)
+
+    def gradient(*args, upstream=None):
+        g = args[0] if upstream is None else upstream
+        g_q = ops.einsum("bhts,bhsd->bhtd", g, k)
+        g_k = ops.einsum("bhts,bhtd->bhsd", g, q)
+        return pull(q, q_factor, g_q, k, k_factor, g_k)
+
+    return scaled_dot_product(q, k, 1), gradient
+
+
+def _units(query, key):
+    return *_unit(query), *_unit(key)
+
+
 def _unit(x):
-    """Rows of length 1; a zero row stays 0, with gradient 0."""
+    """Rows of length 1, and what each was multiplied with; 0 and 0 for a zero row."""
     # The largest entry goes first, so that tiny rows do not square to 0.
-    largest = ops.maximum(
-        ops.max(x, axis=-1, keepdims=True), -ops.min(x, axis=-1, keepdims=True)
-    )
+    largest = ops.max(ops.abs(x), axis=-1, keepdims=True)
     nonzero = largest > 0
     scaled = x / ops.where(nonzero, largest, 1)
     length = ops.sqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
     unit = scaled / ops.where(nonzero, length, 1)
+    return unit, ops.where(nonzero, 1 / ops.where(nonzero, length * largest, 1), 0)
 
-    def gradient(*args, upstream=None):
-        g = args[0] if upstream is None else upstream
-        g = g - unit * ops.sum(unit * g, axis=-1, keepdims=True)
-        return g * ops.where(nonzero, 1 / (length * largest), 0)
 
-    return unit, gradient
+def _gradients_of_units(q, q_factor, g_q, k, k_factor, g_k):
+    return _gradient_of_unit(q, q_factor, g_q), _gradient_of_unit(k, k_factor, g_k)
+
+
+def _gradient_of_unit(unit, factor, g):
+    return factor * (g - unit * ops.sum(unit * g, axis=-1, keepdims=True))
+
+
+@cache
+def _compiled_units():
+    return compiled(_units)
+
+
+@cache
+def _compiled_gradients_of_units():
+    return compiled(_gradients_of_units)
