@@ -1,17 +1,20 @@
 # `make book` and `make test` set everything up in .venv on their first run.
 PYTHON ?= python3
 BIN = .venv/bin
+# All extras but the benchmark's peers.
+LOCKED = book build jax tensorboard test
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book test figures lint lock clean
+.PHONY: help book test benchmark figures lint lock clean
 
 help:
-	@echo "make book     build the book into book/_build/html"
-	@echo "make test     run the tests and every chapter"
-	@echo "make figures  draw the pictures of the results anew"
-	@echo "make lint     check style and format"
-	@echo "make lock     resolve requirements.lock anew (needs uv)"
-	@echo "make clean    delete what was built, the environment too"
+	@echo "make book       build the book into book/_build/html"
+	@echo "make test       run the tests and every chapter"
+	@echo "make benchmark  measure time and memory beside the peers (half an hour)"
+	@echo "make figures    draw the pictures of the results anew"
+	@echo "make lint       check style and format"
+	@echo "make lock       resolve requirements.lock anew (needs uv)"
+	@echo "make clean      delete what was built, the environment too"
 
 book: .venv/installed
 	$(BIN)/jupyter-book build book --all --warningiserror --keep-going
@@ -19,6 +22,10 @@ book: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# PyTorch, the peer, is compared with where it is installed in .venv.
+benchmark: .venv/installed
+	$(BIN)/python -m benchmarks
 
 figures: .venv/installed
 	$(BIN)/python results/draw.py book/_static
@@ -37,7 +44,7 @@ lint: .venv/installed
 	touch $@
 
 lock:
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	uv pip compile pyproject.toml $(LOCKED:%=--extra %) --universal --python-version 3.11 \
 	  --generate-hashes --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean:

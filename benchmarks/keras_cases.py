@@ -1,4 +1,4 @@
-"""Training steps of the documented classifier in Keras: ours, Keras's, the plain one."""
+"""Training steps of the documented classifier in Keras: ours and its peers."""
 
 import keras
 import numpy as np

@@ -56,8 +56,8 @@ def minus_l2(query, key):
 
     ‖q − k‖² = ‖q‖² + ‖k‖² − 2 q · k costs one matrix product. Where that would
     lose digits, because some q_i and k_j are near to each other, the differences
-    are taken first. Before, the keys' mean is subtracted from both, which leaves
-    the distances as they are and makes such cases rare.
+    are taken first. The keys' mean is subtracted from both before the product,
+    which leaves the distances as they are and makes such cases rare.
 
     Args:
         query: tensor of shape (B, H, T, d), float32 or float64.
@@ -70,13 +70,14 @@ def minus_l2(query, key):
         squared = ops.sum(ops.square(_differences(query, key)), axis=-1)
         positive = squared > 0
         return -ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
-    middle = ops.stop_gradient(ops.mean(key, axis=2, keepdims=True))
-    return _minus_l2(query - middle, key - middle)
+    return _minus_l2(query, key)
 
 
 @ops.custom_gradient
 def _minus_l2(query, key):
-    by_product, near = _squared_by_product(query, key)
+    middle = ops.mean(key, axis=2, keepdims=True)
+    q, k = query - middle, key - middle
+    by_product, near = _squared_by_product(q, k)
     squared = ops.cond(
         near,
         lambda: _compiled(_sum_over_features, ops.square)(query, key),
@@ -92,8 +93,8 @@ def _minus_l2(query, key):
             near,
             lambda: _compiled(_gradients_of_sum, _itself)(query, key, g),
             lambda: (
-                _pull(query, key, g, "bhts,bhsd->bhtd"),
-                _pull(key, query, g, "bhts,bhtd->bhsd"),
+                _pull(q, k, g, "bhts,bhsd->bhtd"),
+                _pull(k, q, g, "bhts,bhtd->bhsd"),
             ),
         )
 

@@ -286,7 +286,7 @@ def _terms(degree):
 
 def _reach(degree, dtype):
     """The exponent up to which exp's series to this degree is exact to rounding."""
-    epsilon = np.finfo(keras.backend.standardize_dtype(dtype)).eps
+    epsilon = float(np.finfo(keras.backend.standardize_dtype(dtype)).eps)
     reach = (epsilon / 4 * math.factorial(degree + 1)) ** (1 / (degree + 1))
     return min(reach, LARGEST_EXPONENT)
 

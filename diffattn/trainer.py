@@ -295,7 +295,7 @@ def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
         callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     if not checkpoint.stopped and checkpoint.epoch < config.epochs:
         model.fit(
-            _training_batches(config, *data.train, checkpoint.epoch),
+            training_batches(config, *data.train, checkpoint.epoch),
             steps_per_epoch=math.ceil(len(data.train[0]) / config.batch_size),
             initial_epoch=checkpoint.epoch,
             epochs=config.epochs,
@@ -424,11 +424,19 @@ def compile_classifier(model: keras.Model, learning_rate: float = 0.001):
     return model
 
 
-def _training_batches(config, tokens, labels, first_epoch):
+def training_batches(config, tokens, labels, first_epoch):
     """All epochs' batches in a row, each epoch in an order of its own.
 
     The order comes from the seed and the epoch's number alone, so that a
     training that is taken up again sees what it would have seen.
+
+    Args:
+        config: a `Config`.
+        tokens, labels: arrays of shapes (N, L) and (N,).
+        first_epoch: int, the number of the epoch to begin with, from 0.
+
+    Returns:
+        A `tf.data.Dataset` of pairs (tokens, labels).
     """
     tokens, labels = tf.constant(tokens), tf.constant(labels)
 

@@ -26,7 +26,8 @@ def score(q, k, attention_type, scale=None):
         s = (i * j).sum(-1)
         scale = 1 / np.sqrt(q.shape[-1]) if scale is None else scale
     elif attention_type == "cosine_similarity":
-        s = (i * j).sum(-1) / np.sqrt((i**2).sum(-1)) / np.sqrt((j**2).sum(-1))
+        lengths = np.sqrt((i**2).sum(-1)) * np.sqrt((j**2).sum(-1))
+        s = (i * j).sum(-1) / np.where(lengths > 0, lengths, 1)
     elif attention_type == "l1_norm":
         s = -np.abs(i - j).sum(-1)
     elif attention_type == "l2_norm":

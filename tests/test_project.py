@@ -25,10 +25,11 @@ CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 
 
 def requirements():
-    """All of pyproject's: the package's own, its extras' and its build's."""
+    """All of pyproject's but the benchmark's peers, which are gigabytes."""
     project = PYPROJECT["project"]
-    extras = project["optional-dependencies"].values()
-    return {*project["dependencies"], *(r for extra in extras for r in extra)}
+    extras = project["optional-dependencies"].items()
+    wanted = (r for name, extra in extras if name != "peers" for r in extra)
+    return {*project["dependencies"], *wanted}
 
 
 def test_environment_yml_equals_pyproject():

@@ -184,13 +184,13 @@ def test_every_review_once_an_epoch_in_an_order_of_its_own():
     tokens = np.arange(10)[:, None]
     batches = [
         b[0].numpy()[:, 0]
-        for b in trainer._training_batches(config, tokens, np.zeros(10), 0)
+        for b in trainer.training_batches(config, tokens, np.zeros(10), 0)
     ]
     assert [len(b) for b in batches] == [4, 4, 2] * 3
     epochs = [np.concatenate(batches[i : i + 3]).tolist() for i in (0, 3, 6)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    later = trainer._training_batches(config, tokens, np.zeros(10), 2)
+    later = trainer.training_batches(config, tokens, np.zeros(10), 2)
     assert np.concatenate([b[0].numpy()[:, 0] for b in later]).tolist() == epochs[2]
 
 

@@ -1,0 +1,97 @@
+import math
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+from tools import gradients, worst
+
+from diffattn import attend, per_feature
+from diffattn.per_feature import DEGREES, attend_per_feature
+
+B, H, T, S, D = 2, 2, 47, 61, 6
+#: How large the queries are: from where the lowest degree does to where none does.
+SIZES = (0.0, 1e-3, 0.01, 0.05, 0.2, 5.0)
+
+
+def qkv(size, dtype="float64"):
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(B, H, n, D)) for n in (T, S, S))
+    return [x.astype(dtype) for x in (size * q, k, v)]
+
+
+def masks():
+    keys = np.random.default_rng(1).random((B, 1, 1, S)) < 0.6
+    keys[1] = False
+    pairs = np.random.default_rng(2).random((B, H, T, S)) < 0.6
+    pairs[0, 1, 3] = False
+    return {"none": None, "keys": keys, "heads": pairs[:1, :, :1], "pairs": pairs}
+
+
+def lean(q, k, v, mask=None, kept=None):
+    return attend_per_feature(q, k, v, None, mask, kept)
+
+
+@pytest.mark.parametrize("mask", ["none", "keys", "heads", "pairs"])
+@pytest.mark.parametrize("size", SIZES)
+def test_equals_the_specification(size, mask):
+    mask = masks()[mask]
+    expected, _ = reference.attend(*qkv(size), "differential", mask=mask)
+    assert worst(lean(*qkv(size), mask), expected) < 1e-13
+    assert worst(lean(*qkv(size, "float32"), mask), expected) < 3e-6
+
+
+@pytest.mark.parametrize("mask", ["none", "keys", "pairs"])
+@pytest.mark.parametrize("size", SIZES)
+def test_gradients_equal_those_of_the_formula(size, mask):
+    mask = masks()[mask]
+    g = np.random.default_rng(3).normal(size=(B, H, T, D))
+    expected = gradients(
+        lambda q, k, v: attend(q, k, v, "differential", mask=mask)[0] * g, *qkv(size)
+    )
+    for dtype, error in (("float64", 1e-12), ("float32", 3e-5 * max(size, 1))):
+        found = gradients(
+            lambda *x, d=dtype: lean(*x, mask) * g.astype(d), *qkv(size, dtype)
+        )
+        for one, other in zip(found, expected, strict=True):
+            assert worst(one, other) < error
+
+
+@pytest.mark.parametrize("block", [1, 3 * T * S, per_feature.BLOCK])
+def test_blocks_do_not_matter(block, monkeypatch):
+    monkeypatch.setattr(per_feature, "BLOCK", block)
+    expected, _ = reference.attend(*qkv(0.2), "differential")
+    assert worst(tf.function(lean)(*qkv(0.2)), expected) < 1e-13
+
+
+def test_small_scores_need_no_weights(monkeypatch):
+    def weights(*_):
+        raise AssertionError("the weights were computed")
+
+    monkeypatch.setattr(per_feature, "_exact_sums", weights)
+    expected, _ = reference.attend(*qkv(1e-3), "differential")
+    assert worst(lean(*qkv(1e-3, "float32")), expected) < 1e-6
+    with pytest.raises(AssertionError, match="were computed"):
+        lean(*qkv(5.0, "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("degree", DEGREES)
+def test_the_series_ends_below_rounding(degree, dtype):
+    """The remainder, summed; against e^0 = 1, as Jensen's inequality allows."""
+    reach = per_feature._reach(degree, dtype)
+    remainder = sum(reach**n / math.factorial(n) for n in range(degree + 1, 60))
+    assert remainder < np.finfo(dtype).eps / 2
+    assert reach > 0.02 or dtype == "float64"
+
+
+@pytest.mark.parametrize("degree", DEGREES)
+def test_the_powers_products_sum_to_the_exponential(degree):
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(-1, 1, (1, 2, 5)), rng.uniform(-0.1, 0.1, (1, 2, 7))
+    psi, phi = per_feature._powers(x, degree), per_feature._powers(y, degree)
+    assert psi.shape[1] == per_feature._terms(degree)
+    found = np.einsum("npt,nps->ts", psi, phi)
+    products = np.einsum("nct,ncs->ts", x, y)
+    rest = 0.2 ** (degree + 1) / math.factorial(degree + 1)
+    assert worst(found, np.exp(products)) < 1.1 * rest + 1e-15
