@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from benchmarks.plan import PLANS
-from benchmarks.report import compare, table
+from benchmarks.report import compare, set_reference, table
 from diffattn.data import IMDB_VARIABLE
 from diffattn.provenance import provenance
 from diffattn.trainer import write_json
@@ -52,7 +52,9 @@ def main():
             continue
         measured = run(name)
         print(table(name, measured))
-        worse += compare(name, measured, REFERENCE, update=args.set_reference)
+        if args.set_reference:
+            set_reference(name, measured, REFERENCE)
+        worse += compare(name, measured, REFERENCE)
     print("\n".join(worse))
     sys.exit(bool(worse))
 

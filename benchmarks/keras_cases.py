@@ -43,10 +43,10 @@ def keras_attention(embed_dim):
 class Broadcast(CustomMultiheadAttention):
     """The layer as one writes it first: a tensor of B·H·T·S·d, and autodiff."""
 
-    def call(self, query, value=None):
-        q = self._heads(self.query_projection(query), None)
-        k = self._heads(self.key_projection(query), None)
-        v = self._heads(self.value_projection(query), None)
+    def call(self, query, value=None, key=None):
+        q = self._heads(self.query_projection, query, None)
+        k = self._heads(self.key_projection, query, None)
+        v = self._heads(self.value_projection, query, None)
         a, b = q[:, :, :, None], k[:, :, None]
         if self.attention_type == "differential":
             earlier = [[0, 0], [0, 0], [1, 0], [0, 0]]

@@ -9,10 +9,8 @@ import keras
 from keras import ops
 
 from diffattn.distances import few_terms
+from diffattn.per_feature import LOWEST
 from diffattn.scores import floating, get_score, may_equal, score
-
-#: Below any score that float32 can hold, and finite.
-LOWEST = -3e38
 
 
 def attend(
@@ -61,6 +59,9 @@ def attend_in_layer(
     query, key, value, attention_type, *, scale, mask, kept, return_weights
 ):
     """What `attend` does, with dropout, and lean where weights are not wanted.
+
+    Its gradients are by hand and made to be used, not to be differentiated again:
+    for second derivatives there is `attend`.
 
     Args:
         query, key, value, attention_type, scale, mask: as for `attend`.

@@ -1,9 +1,12 @@
 """What Keras leaves to the backend, in one place."""
 
+from functools import cache
+
 import keras
 from keras import ops
 
 
+@cache
 def compiled(function):
     """The function through XLA where Keras runs on TensorFlow, else as it is.
 

@@ -176,7 +176,7 @@ def _gradients_of_sum(derivative, query, key, g):
 
 def _gradient_of_sum(derivative, x, y, g, axis):
     """Σ_j G_ij f'(x_ic − y_jc), of x's shape, j being g's given axis."""
-    chunks, chunk = _chunks(y.shape[2])
+    chunks, chunk = _chunks(ops.shape(y)[2])
     y, g = _padded(y, 2, chunks * chunk), _padded(g, axis, chunks * chunk)
 
     def add(n, total):
@@ -191,6 +191,8 @@ def _gradient_of_sum(derivative, x, y, g, axis):
 
 def _chunks(length):
     """How many chunks, and how long, make up the length, or a little more."""
+    if not isinstance(length, int):  # TensorFlow knows it later
+        return -(-length // UNROLLED), UNROLLED
     for chunk in range(UNROLLED, UNROLLED // 2, -1):
         if length % chunk == 0:
             return length // chunk, chunk
@@ -200,9 +202,10 @@ def _chunks(length):
 
 def _padded(x, axis, length):
     """`x` with zeros up to the length: their terms are 0."""
-    widths = [[0, 0] for _ in x.shape]
-    widths[axis][1] = length - x.shape[axis]
-    return ops.pad(x, widths) if widths[axis][1] else x
+    missing = length - ops.shape(x)[axis]
+    if isinstance(missing, int) and missing == 0:
+        return x
+    return ops.pad(x, [[0, missing if a == axis else 0] for a in range(len(x.shape))])
 
 
 def _chunk(x, axis, n, chunk):
@@ -212,6 +215,6 @@ def _chunk(x, axis, n, chunk):
 
 
 def _loop(steps, body, start):
-    if steps == 1:
+    if isinstance(steps, int) and steps == 1:
         return body(0, start)
     return ops.fori_loop(0, steps, body, start)

@@ -175,9 +175,9 @@ class CustomMultiheadAttention(keras.layers.Layer):
             key, key_mask = value, value_mask
         key_mask = _both(key_mask, value_mask)
 
-        q = self._heads(self.query_projection(query), query_mask)
-        k = self._heads(self.key_projection(key), key_mask)
-        v = self._heads(self.value_projection(value), key_mask)
+        q = self._heads(self.query_projection, query, query_mask)
+        k = self._heads(self.key_projection, key, key_mask)
+        v = self._heads(self.value_projection, value, key_mask)
         output, weights = attend_in_layer(
             q,
             k,
@@ -193,17 +193,28 @@ class CustomMultiheadAttention(keras.layers.Layer):
         output = self.output_projection(output)
         return (output, weights) if return_attention_scores else output
 
-    def _heads(self, x, mask):
-        """(B, T, embed_dim) to (B, H, T, d), padding set to 0.
+    def _heads(self, projection, x, mask):
+        """(B, T, F) to (B, H, T, d), projected, and padding set to 0.
 
         The mask alone would not do: a differential score looks at the
         predecessor of a token, and that may be padding.
         """
-        if mask is not None:
-            x = ops.where(ops.expand_dims(ops.cast(mask, "bool"), -1), x, 0)
-        head_dim = self.embed_dim // self.num_heads
-        x = ops.reshape(x, (-1, ops.shape(x)[1], self.num_heads, head_dim))
-        return ops.transpose(x, (0, 2, 1, 3))
+        heads, head_dim = self.num_heads, self.embed_dim // self.num_heads
+        x = ops.cast(x, self.compute_dtype)
+        features = x.shape[-1]
+        if features < head_dim and projection.quantization_mode is None:
+            # Straight to the heads: no copy turns tokens and heads about.
+            kernel = ops.reshape(projection.kernel, (features, heads, head_dim))
+            x = ops.matmul(x[:, None], ops.transpose(kernel, (1, 0, 2))[None])
+            if self.use_bias:
+                x = x + ops.reshape(projection.bias, (heads, 1, head_dim))
+        else:
+            x = projection(x)
+            x = ops.reshape(x, (-1, ops.shape(x)[1], heads, head_dim))
+            x = ops.transpose(x, (0, 2, 1, 3))
+        if mask is None:
+            return x
+        return ops.where(ops.cast(mask, "bool")[:, None, :, None], x, 0)
 
     def _kept(self, q, k):
         """What dropout multiplies the weights with, (B, H, T, S), or None."""

@@ -185,7 +185,7 @@ def _either(direction, x, y, others, mask, kept, degrees):
 
     if not degrees:
         return exact()
-    *centred, largest = _compiled_centred()(x, y, mask)
+    *centred, largest = compiled(_centred)(x, y, mask)
     reach = np.array([_reach(degree, x.dtype) for degree in degrees])
     series = [
         partial(_compiled_series(direction, degree), *centred, x, y, *others)
@@ -234,11 +234,6 @@ def _compiled_series(direction, degree):
         return direction(sums, x, y, *others)
 
     return compiled(run)
-
-
-@cache
-def _compiled_centred():
-    return compiled(_centred)
 
 
 def _moments(basis, rows):

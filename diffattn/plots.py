@@ -80,3 +80,72 @@ def plot_history(history: dict[str, list[float]], attention_type: str) -> Figure
     axes.legend(["training", "validation"], frameon=False)
     figure.suptitle(f"attention type: {attention_type}")
     return figure
+
+
+def plot_costs(ratios: dict[str, tuple[float, float]], unit: str) -> Figure:
+    """Time and memory of a training step, as multiples of one of them.
+
+    Args:
+        ratios: dict from a case to its time and its memory, those of `unit`
+            being 1.
+        unit: the name of the case that the others are compared with.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained", facecolor="white")
+    names = list(ratios)[::-1]
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, label, values in zip(
+        panels, ("time", "memory"), zip(*ratios.values(), strict=True), strict=True
+    ):
+        rows = range(len(names))
+        widths = values[::-1]
+        axes.barh(rows, widths, color=[COLORS.get(n, "#bbbbbb") for n in names])
+        axes.bar_label(axes.containers[0], fmt="{:.2f}", padding=3)
+        axes.axvline(1, color="#333333", linestyle="--", linewidth=1)
+        axes.set_xscale("log")
+        axes.set_xlim(0.9 * min(widths), 2.2 * max(widths))
+        axes.set_xlabel(f"{label}, {unit} = 1")
+        axes.set_yticks(rows, names)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def plot_growth(curves: dict[str, dict], label: str) -> Figure:
+    """How time and memory of a training step grow, on logarithmic axes.
+
+    Args:
+        curves: dict from a case to what `diffattn.costs.growth` found.
+        label: of the axis along which they grow.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    figure = Figure(figsize=(8, 4), layout="constrained", facecolor="white")
+    panels = figure.subplots(1, 2)
+    for axes, key, unit in zip(
+        panels, ("seconds", "memory"), ("seconds a step", "GB a step"), strict=True
+    ):
+        for name, found in curves.items():
+            values = found[key] / (1e9 if key == "memory" else 1)
+            known = name in COLORS
+            axes.loglog(
+                found["x"],
+                values,
+                marker="o",
+                markersize=4,
+                color=COLORS.get(name, "#333333"),
+                linestyle="-" if known else "--",
+                label=name,
+            )
+        x = next(iter(curves.values()))["x"]
+        axes.set_xticks(x, [f"{value:.0f}" for value in x])
+        axes.minorticks_off()
+        axes.set(xlabel=label, ylabel=unit)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside right", frameon=False
+    )
+    return figure

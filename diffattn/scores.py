@@ -11,7 +11,6 @@ change them, and the tests hold the registry to both.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 
 import keras
 from keras import ops
@@ -285,16 +284,15 @@ def _step(products):
 
 @ops.custom_gradient
 def _cosines(query, key):
-    few = few_terms(query, key)
-    units = _units if few else _compiled_units()
-    pull = _gradients_of_units if few else _compiled_gradients_of_units()
-    q, q_factor, k, k_factor = units(query, key)
+    # Compiling takes longer than it saves where there is little to compute.
+    run = (lambda function: function) if few_terms(query, key) else compiled
+    q, q_factor, k, k_factor = run(_units)(query, key)
 
     def gradient(*args, upstream=None):
         g = args[0] if upstream is None else upstream
         g_q = ops.einsum("bhts,bhsd->bhtd", g, k)
         g_k = ops.einsum("bhts,bhtd->bhsd", g, q)
-        return pull(q, q_factor, g_q, k, k_factor, g_k)
+        return run(_gradients_of_units)(q, q_factor, g_q, k, k_factor, g_k)
 
     return scaled_dot_product(q, k, 1), gradient
 
@@ -320,13 +318,3 @@ def _gradients_of_units(q, q_factor, g_q, k, k_factor, g_k):
 
 def _gradient_of_unit(unit, factor, g):
     return factor * (g - unit * ops.sum(unit * g, axis=-1, keepdims=True))
-
-
-@cache
-def _compiled_units():
-    return compiled(_units)
-
-
-@cache
-def _compiled_gradients_of_units():
-    return compiled(_gradients_of_units)

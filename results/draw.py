@@ -6,19 +6,37 @@ python results/draw.py book/_static
 import sys
 from pathlib import Path
 
-from diffattn import custom_standardization, load_sample
-from diffattn.plots import plot_accuracies
+from diffattn import ATTENTION_TYPES, custom_standardization, load_sample
+from diffattn.costs import growth, ratio, read_costs
+from diffattn.plots import plot_accuracies, plot_costs, plot_growth
 from diffattn.sample import order_blind_ceiling
 from diffattn.study import read_results
 
+results = Path(__file__).parent
 folder = Path(sys.argv[1])
+
 test = load_sample().test
 words = [text.split() for text in custom_standardization(test.texts).numpy()]
 ceiling = order_blind_ceiling(words, test.labels)
 accuracies = {
-    attention_type: [result["metrics"]["test_accuracy"] for result in results]
-    for attention_type, results in read_results(
-        Path(__file__).parent / "sample"
-    ).items()
+    attention_type: [run["metrics"]["test_accuracy"] for run in runs]
+    for attention_type, runs in read_results(results / "sample").items()
 }
 plot_accuracies(accuracies, ceiling).savefig(folder / "sample.png", dpi=160)
+
+costs = read_costs(results / "benchmark")
+keras = "keras MultiHeadAttention"
+peers = ("torch scaled_dot_product", "torch cdist p=1", "torch one head a feature")
+ratios = {
+    case: tuple(
+        ratio(costs["steps"], case, keras, key, batch=32)
+        for key in ("seconds", "peak_memory")
+    )
+    for case in (*ATTENTION_TYPES, keras, *peers)
+}
+plot_costs(ratios, "Keras's layer").savefig(folder / "costs.png", dpi=160)
+curves = {
+    case: growth(costs["growth"], case, "tokens", **{"embed-dim": 512})
+    for case in (*ATTENTION_TYPES, keras)
+}
+plot_growth(curves, "tokens").savefig(folder / "growth.png", dpi=160)

@@ -1,0 +1,94 @@
+"""What each score costs: the measurements of `benchmarks/`, read and compared."""
+
+import json
+import os
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+
+def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
+    """The benchmarks' results in a folder.
+
+    Args:
+        folder: where `python -m benchmarks` has written them.
+
+    Returns:
+        A dict from a benchmark's name to its measurements. Each is a dict of
+        ``what`` was measured (``case``, ``batch``, ``tokens``, ``embed-dim``,
+        ``round``), ``seconds`` a step, and ``base_memory`` and ``peak_memory`` of
+        its process in bytes, before the first step and in all; or ``error``.
+    """
+    return {
+        path.stem: json.loads(path.read_text())["measured"]
+        for path in sorted(Path(folder).glob("*.json"))
+    }
+
+
+def select(measured: list[dict], case: str, **size) -> list[dict]:
+    """The measurements of one case and size that did not fail."""
+    wanted = {"case": case, **size}
+    return [
+        entry
+        for entry in measured
+        if "error" not in entry
+        and all(entry["what"].get(key) == value for key, value in wanted.items())
+    ]
+
+
+def ratio(measured: list[dict], case: str, other: str, key: str, **size):
+    """How a case compares with another: the median over the rounds of the ratios.
+
+    Args:
+        measured: measurements, as `read_costs` gives them.
+        case, other: names of cases.
+        key: what of them, as ``seconds`` or ``peak_memory``.
+        **size: what else of ``what`` must agree, as ``batch``.
+
+    Returns:
+        The median of case / other, each within one round; None if no round has
+        both.
+    """
+    ours, theirs = (
+        {entry["what"]["round"]: entry[key] for entry in select(measured, name, **size)}
+        for name in (case, other)
+    )
+    rounds = ours.keys() & theirs.keys()
+    return median(ours[r] / theirs[r] for r in rounds) if rounds else None
+
+
+def growth(measured: list[dict], case: str, axis: str, **fixed) -> dict:
+    """How a step grows along one axis.
+
+    Args:
+        measured: measurements, as `read_costs` gives them.
+        case: the case's name.
+        axis: ``tokens`` or ``embed-dim``.
+        **fixed: the sizes that stay as they are.
+
+    Returns:
+        A dict of arrays ``x`` (along the axis), ``seconds`` and ``memory`` (bytes
+        that the steps add to their process), and the exponents of both,
+        ``time_exponent`` and ``memory_exponent``: the slopes of straight lines
+        through the logarithms.
+    """
+    entries = sorted(
+        select(measured, case, **fixed), key=lambda entry: entry["what"][axis]
+    )
+    x = np.array([entry["what"][axis] for entry in entries], float)
+    seconds = np.array([entry["seconds"] for entry in entries])
+    memory = np.array(
+        [entry["peak_memory"] - entry["base_memory"] for entry in entries], float
+    )
+    return {
+        "x": x,
+        "seconds": seconds,
+        "memory": memory,
+        "time_exponent": _slope(x, seconds),
+        "memory_exponent": _slope(x, memory),
+    }
+
+
+def _slope(x, y):
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
