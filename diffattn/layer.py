@@ -200,14 +200,16 @@ class CustomMultiheadAttention(keras.layers.Layer):
         predecessor of a token, and that may be padding.
         """
         heads, head_dim = self.num_heads, self.embed_dim // self.num_heads
-        x = ops.cast(x, self.compute_dtype)
         features = x.shape[-1]
         if features < head_dim and projection.quantization_mode is None:
-            # Straight to the heads: no copy turns tokens and heads about.
-            kernel = ops.reshape(projection.kernel, (features, heads, head_dim))
-            x = ops.matmul(x[:, None], ops.transpose(kernel, (1, 0, 2))[None])
+            # Straight to the heads: no copy turns tokens and heads about, and the
+            # bias is the weight of one more feature, which is 1 for all tokens.
+            x, kernel = ops.cast(x, self.compute_dtype), projection.kernel
             if self.use_bias:
-                x = x + ops.reshape(projection.bias, (heads, 1, head_dim))
+                x = ops.pad(x, [[0, 0], [0, 0], [0, 1]], constant_values=1)
+                kernel = ops.concatenate([kernel, projection.bias[None]])
+            kernel = ops.reshape(kernel, (-1, heads, head_dim))
+            x = ops.matmul(x[:, None], ops.transpose(kernel, (1, 0, 2))[None])
         else:
             x = projection(x)
             x = ops.reshape(x, (-1, ops.shape(x)[1], heads, head_dim))

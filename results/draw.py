@@ -24,19 +24,22 @@ accuracies = {
 }
 plot_accuracies(accuracies, ceiling).savefig(folder / "sample.png", dpi=160)
 
+# The benchmark takes half an hour: its pictures are drawn where it has been run.
 costs = read_costs(results / "benchmark")
 keras = "keras MultiHeadAttention"
-peers = ("torch scaled_dot_product", "torch cdist p=1", "torch one head a feature")
-ratios = {
-    case: tuple(
-        ratio(costs["steps"], case, keras, key, batch=32)
-        for key in ("seconds", "peak_memory")
-    )
-    for case in (*ATTENTION_TYPES, keras, *peers)
-}
-plot_costs(ratios, "Keras's layer").savefig(folder / "costs.png", dpi=160)
-curves = {
-    case: growth(costs["growth"], case, "tokens", **{"embed-dim": 512})
-    for case in (*ATTENTION_TYPES, keras)
-}
-plot_growth(curves, "tokens").savefig(folder / "growth.png", dpi=160)
+if "steps" in costs:
+    peers = ("torch scaled_dot_product", "torch cdist p=1", "torch one head a feature")
+    ratios = {
+        case: tuple(
+            ratio(costs["steps"], case, keras, key, batch=32)
+            for key in ("seconds", "peak_memory")
+        )
+        for case in (*ATTENTION_TYPES, keras, *peers)
+    }
+    plot_costs(ratios, "Keras's layer").savefig(folder / "costs.png", dpi=160)
+if "growth" in costs:
+    curves = {
+        case: growth(costs["growth"], case, "tokens", **{"embed-dim": 512})
+        for case in (*ATTENTION_TYPES, keras)
+    }
+    plot_growth(curves, "tokens").savefig(folder / "growth.png", dpi=160)
