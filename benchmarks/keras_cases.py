@@ -4,10 +4,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from benchmarks.plan import BROADCAST, KERAS
 from benchmarks.sizes import EMBEDDING, HEADS, VOCABULARY
 from diffattn.config import MODEL_TYPES
 from diffattn.layer import CustomMultiheadAttention
 from diffattn.model import MeanOverTokens, TokenEmbedding, build_classifier
+from diffattn.scores import previous
 from diffattn.trainer import compile_classifier
 
 
@@ -49,9 +51,7 @@ class Broadcast(CustomMultiheadAttention):
         v = self._heads(self.value_projection, query, None)
         a, b = q[:, :, :, None], k[:, :, None]
         if self.attention_type == "differential":
-            earlier = [[0, 0], [0, 0], [1, 0], [0, 0]]
-            a1 = ops.pad(q[:, :, :-1], earlier)[:, :, :, None]
-            b1 = ops.pad(k[:, :, :-1], earlier)[:, :, None]
+            a1, b1 = previous(q)[:, :, :, None], previous(k)[:, :, None]
             weights = ops.softmax(a1 * (b - b1) + (a - a1) * b, axis=3)
             output = ops.sum(weights * v[:, :, None], axis=3)
         else:
@@ -73,10 +73,8 @@ def broadcast(attention_type):
 
 BUILDERS = {
     **{name: ours(name) for name in MODEL_TYPES},
-    "keras MultiHeadAttention": with_attention(keras_attention),
-    "broadcast l1_norm": broadcast("l1_norm"),
-    "broadcast l2_norm": broadcast("l2_norm"),
-    "broadcast differential": broadcast("differential"),
+    KERAS: with_attention(keras_attention),
+    **{f"broadcast {name}": broadcast(name) for name in BROADCAST},
 }
 
 

@@ -70,12 +70,10 @@ def _growth_rows(measured):
         "| case | over | time grows with power | memory with |",
         "|---|---|---|---|",
     ]
-    for axis, fixed in (
-        ("tokens", ("embed-dim", EMBED_DIM)),
-        ("embed-dim", ("tokens", TOKENS)),
-    ):
+    fixed = {"tokens": {"embed-dim": EMBED_DIM}, "embed-dim": {"tokens": TOKENS}}
+    for axis, sizes in fixed.items():
         for case in (*ATTENTION_TYPES, KERAS):
-            found = growth(measured, case, axis, **dict([fixed]))
+            found = growth(measured, case, axis, **sizes)
             rows.append(
                 f"| {case} | {axis} | {found['time_exponent']:.2f} "
                 f"| {found['memory_exponent']:.2f} |"
