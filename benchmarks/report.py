@@ -1,7 +1,6 @@
 """From measurements to tables, and to what got worse."""
 
 import json
-from statistics import median
 
 from benchmarks.plan import BROADCAST, KERAS, SMALL_BATCH
 from benchmarks.sizes import BATCH, EMBED_DIM, TOKENS
@@ -34,11 +33,6 @@ def ratios(name, measured):
     """What a benchmark found: "case / other" to ratios of time and memory."""
     if name == "pipeline":
         groups = [(PIPELINE, {})]
-        measured = [
-            {**entry, "seconds": median(entry["epochs"])}
-            for entry in measured
-            if "error" not in entry
-        ]
     else:
         groups = [(STEPS, {"batch": BATCH}), (SMALL_STEPS, {"batch": SMALL_BATCH})]
     keys = {"time": "seconds", "memory": "peak_memory"}

@@ -8,6 +8,7 @@ over the T × S weights, and for a per-feature type without them.
 import keras
 from keras import ops
 
+from diffattn.backend import custom_gradient
 from diffattn.distances import few_terms
 from diffattn.per_feature import LOWEST
 from diffattn.scores import floating, get_score, may_equal, score
@@ -96,13 +97,12 @@ def _softmax_and_weigh(scores, value, mask, kept):
     over the keys that a softmax's gradient has is one over features.
     """
 
-    @ops.custom_gradient
+    @custom_gradient
     def output(scores, value):
         weights = _weights(scores, mask, value)
         output = _weigh(weights, value, kept)
 
-        def gradient(*args, upstream=None):
-            g = args[0] if upstream is None else upstream
+        def gradient(g):
             g_o = ops.sum(g * output, axis=-1, keepdims=True)
             if kept is None:
                 # g_i · v_j − g_i · o_i as one matrix product.

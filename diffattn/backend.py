@@ -33,6 +33,31 @@ def compiled(function):
     return without_gradient
 
 
+def custom_gradient(function):
+    """`keras.ops.custom_gradient` for a gradient that takes the upstream one alone.
+
+    The backends hand it over by position or by name, with other things or without.
+
+    Args:
+        function: of tensors, which returns its value and a function from the
+            upstream gradient to the gradients by the tensors.
+
+    Returns:
+        A function of the same tensors that returns the value.
+    """
+
+    @ops.custom_gradient
+    def differentiable(*tensors):
+        value, gradient = function(*tensors)
+
+        def backward(*args, upstream=None):
+            return gradient(args[0] if upstream is None else upstream)
+
+        return value, backward
+
+    return differentiable
+
+
 def map_in_turn(function, xs):
     """`keras.ops.map`, one entry after the other.
 

@@ -14,7 +14,7 @@ from math import prod
 
 from keras import ops
 
-from diffattn.backend import compiled
+from diffattn.backend import compiled, custom_gradient
 
 #: Terms of a sum that are written out one after the other in a loop's body.
 UNROLLED = 32
@@ -42,10 +42,9 @@ def minus_l1(query, key):
     return _minus_l1(query, key)
 
 
-@ops.custom_gradient
+@custom_gradient
 def _minus_l1(query, key):
-    def gradient(*args, upstream=None):
-        g = args[0] if upstream is None else upstream
+    def gradient(g):
         return _compiled(_gradients_of_sum, _minus_sign)(query, key, g)
 
     return _compiled(_sum_over_features, _minus_abs)(query, key), gradient
@@ -73,7 +72,7 @@ def minus_l2(query, key):
     return _minus_l2(query, key)
 
 
-@ops.custom_gradient
+@custom_gradient
 def _minus_l2(query, key):
     middle = ops.mean(key, axis=2, keepdims=True)
     q, k = query - middle, key - middle
@@ -85,8 +84,7 @@ def _minus_l2(query, key):
     )
     scores = -ops.sqrt(squared)
 
-    def gradient(*args, upstream=None):
-        g = args[0] if upstream is None else upstream
+    def gradient(g):
         # The derivative of −‖q − k‖ by q is (q − k) / −‖q − k‖.
         g = ops.divide_no_nan(g, scores)
         return ops.cond(

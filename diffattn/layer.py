@@ -184,14 +184,18 @@ class CustomMultiheadAttention(keras.layers.Layer):
             v,
             self.attention_type,
             scale=self.scale,
-            mask=_pairs(q, k, query_mask, key_mask, attention_mask, use_causal_mask),
+            mask=_pairs(q, k, key_mask, attention_mask, use_causal_mask),
             kept=self._kept(q, k) if training else None,
             return_weights=return_attention_scores,
         )
+        # A mask of keys alone leaves the lean paths open that one of pairs closes.
+        output = _without_padding(output, query_mask)
         output = ops.transpose(output, (0, 2, 1, 3))
         output = ops.reshape(output, (-1, ops.shape(output)[1], self.embed_dim))
         output = self.output_projection(output)
-        return (output, weights) if return_attention_scores else output
+        if not return_attention_scores:
+            return output
+        return output, _without_padding(weights, query_mask)
 
     def _heads(self, projection, x, mask):
         """(B, T, F) to (B, H, T, d), projected, and padding set to 0.
@@ -214,9 +218,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
             x = projection(x)
             x = ops.reshape(x, (-1, ops.shape(x)[1], heads, head_dim))
             x = ops.transpose(x, (0, 2, 1, 3))
-        if mask is None:
-            return x
-        return ops.where(ops.cast(mask, "bool")[:, None, :, None], x, 0)
+        return _without_padding(x, mask)
 
     def _kept(self, q, k):
         """What dropout multiplies the weights with, (B, H, T, S), or None."""
@@ -290,13 +292,19 @@ def _both(a, b):
     return ops.logical_and(a, b)
 
 
-def _pairs(q, k, query_mask, key_mask, attention_mask, use_causal_mask):
+def _without_padding(x, mask):
+    """(B, H, T, …) with 0 at the tokens that the mask of shape (B, T) leaves out."""
+    if mask is None:
+        return x
+    shape = (-1, 1, ops.shape(x)[2], *(1 for _ in x.shape[3:]))
+    return ops.where(ops.reshape(ops.cast(mask, "bool"), shape), x, 0)
+
+
+def _pairs(q, k, key_mask, attention_mask, use_causal_mask):
     """All masks ANDed into one that broadcasts to (B, H, T, S), or None."""
     mask = None
-    if query_mask is not None:
-        mask = ops.cast(query_mask, "bool")[:, None, :, None]
     if key_mask is not None:
-        mask = _both(mask, ops.cast(key_mask, "bool")[:, None, None, :])
+        mask = ops.cast(key_mask, "bool")[:, None, None, :]
     if attention_mask is not None:
         pairs = (*q.shape[:3], k.shape[2])
         mask = _both(mask, pair_mask(attention_mask, pairs, name="attention_mask"))

@@ -31,7 +31,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from diffattn.backend import compiled, map_in_turn
+from diffattn.backend import compiled, custom_gradient, map_in_turn
 
 #: Scores that a block may hold: many enough to keep the cores busy, few enough to
 #: take little memory.
@@ -136,7 +136,7 @@ def _output(x, y, v, pairs, degrees):
     """The output (N, n, T) for x (N, n, 2, T), y (N, n, 2, S) and v (N, n, S)."""
     numbers = ops.arange(ops.shape(x)[0])
 
-    @ops.custom_gradient
+    @custom_gradient
     def output(x, y, v):
         def forward(block):
             n, x, y, v = block
@@ -149,8 +149,7 @@ def _output(x, y, v, pairs, degrees):
         found = map_in_turn(forward, (numbers, x, y, v))
         o, covariance = found[:, :, 0], found[:, :, 1:]
 
-        def gradient(*args, upstream=None):
-            g = args[0] if upstream is None else upstream
+        def gradient(g):
             back = map_in_turn(backward, (numbers, x, y, v, o, g))
             return g[:, :, None] * covariance, back[:, :, 1:], back[:, :, 0]
 

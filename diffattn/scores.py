@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import keras
 from keras import ops
 
-from diffattn.backend import compiled
+from diffattn.backend import compiled, custom_gradient
 from diffattn.checks import check_choice, check_scale
 from diffattn.distances import few_terms, minus_l1, minus_l2
 from diffattn.per_feature import attend_per_feature
@@ -269,27 +269,25 @@ def _times(x, scale):
     return x if scale == 1 else x * scale
 
 
-@ops.custom_gradient
+@custom_gradient
 def _step(products):
     """p_ij − p_{i−1,j−1}, with 0 before the first query and the first key."""
     before = [[0, 0], [0, 0], [1, 0], [1, 0]]
     after = [[0, 0], [0, 0], [0, 1], [0, 1]]
 
-    def gradient(*args, upstream=None):
-        g = args[0] if upstream is None else upstream
+    def gradient(g):
         return g - ops.pad(g[:, :, 1:, 1:], after)
 
     return products - ops.pad(products[:, :, :-1, :-1], before), gradient
 
 
-@ops.custom_gradient
+@custom_gradient
 def _cosines(query, key):
     # Compiling takes longer than it saves where there is little to compute.
     run = (lambda function: function) if few_terms(query, key) else compiled
     q, q_factor, k, k_factor = run(_units)(query, key)
 
-    def gradient(*args, upstream=None):
-        g = args[0] if upstream is None else upstream
+    def gradient(g):
         g_q = ops.einsum("bhts,bhsd->bhtd", g, k)
         g_k = ops.einsum("bhts,bhtd->bhsd", g, q)
         return run(_gradients_of_units)(q, q_factor, g_q, k, k_factor, g_k)
