@@ -22,8 +22,10 @@ def steps():
     return [
         *_sizes((KERAS, *ATTENTION_TYPES, *torch)),
         *_sizes((ONE_HEAD,) if torch else (), rounds=1),
-        *_sizes(BROADCAST, batch=SMALL_BATCH),
-        *_sizes([f"broadcast {name}" for name in BROADCAST], batch=SMALL_BATCH),
+        *_sizes(
+            [case for name in BROADCAST for case in (name, f"broadcast {name}")],
+            batch=SMALL_BATCH,
+        ),
     ]
 
 

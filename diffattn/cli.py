@@ -1,4 +1,4 @@
-"""The command line: train a classifier, evaluate it, ask it.
+"""The command line: train a classifier, evaluate it, ask it, compare many.
 
 TensorFlow is imported by the commands that need it, after their arguments have
 been checked: ``--help`` and a typing mistake are answered at once.
@@ -9,10 +9,12 @@ import os
 import sys
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from pathlib import Path
 
 from diffattn import __version__
 from diffattn.checks import UserError
-from diffattn.config import SAMPLE_SETTINGS, Config
+from diffattn.config import DATA_SETTINGS, Config, grid
+from diffattn.studies import STUDIES
 
 
 def main(arguments=None):
@@ -51,26 +53,24 @@ def _parser():
     _add_train(commands)
     _add_evaluate(commands)
     _add_predict(commands)
+    _add_table(commands)
     return parser
 
 
 def _add_train(commands):
-    differing = ", ".join(f"{k}={v}" for k, v in SAMPLE_SETTINGS.items())
+    differing = "; on ".join(
+        f"{data}, " + ", ".join(f"{k}={v}" for k, v in settings.items())
+        for data, settings in DATA_SETTINGS.items()
+    )
     parser = commands.add_parser(
         "train",
         help="train a classifier and save it as a run",
         description="Train a classifier, evaluate it on the test reviews, and save it "
         "as a run: a folder named by its time. The defaults are the documented "
-        f"settings for IMDB; on the sample, {differing}.",
+        f"settings for IMDB; on {differing}.",
     )
     parser.set_defaults(command=_train)
-    for setting in fields(Config):
-        parser.add_argument(
-            "--" + setting.name.replace("_", "-"),
-            default=argparse.SUPPRESS,
-            help=f"{setting.metadata['help']} (default: {setting.default})",
-            **_how_to_parse(setting),
-        )
+    _add_settings(parser)
     parser.add_argument(
         "--output",
         default="runs",
@@ -87,6 +87,22 @@ def _add_train(commands):
         action="store_true",
         help="write logs for TensorBoard into the run",
     )
+
+
+def _add_settings(parser, without=()):
+    """An option for each field of Config."""
+    for setting in fields(Config):
+        if setting.name not in without:
+            parser.add_argument(
+                _flag(setting.name),
+                default=argparse.SUPPRESS,
+                help=f"{setting.metadata['help']} (default: {setting.default})",
+                **_how_to_parse(setting),
+            )
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
 
 
 def _how_to_parse(setting):
@@ -129,16 +145,80 @@ def _add_predict(commands):
     )
 
 
-def _train(options):
+def _add_table(commands):
+    parser = commands.add_parser(
+        "table",
+        help="train many, or read what was trained, and print the table",
+        description="Train every attention type with every seed, and print means, "
+        "intervals and differences. Each finished run is one small JSON file; the same "
+        "command goes on where it was stopped. With --from, nothing is trained. The "
+        "settings are those of `diffattn train`.",
+    )
+    parser.set_defaults(command=_table)
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="FOLDER",
+        help="only read the results in this folder",
+    )
+    studies = "; ".join(f"{name}: {s.question}" for name, s in STUDIES.items())
+    parser.add_argument(
+        "--study",
+        choices=STUDIES,
+        metavar="NAME",
+        help=f"train for one of this project's studies ({studies})",
+    )
+    parser.add_argument(
+        "--attention-types",
+        type=lambda names: names.split(","),
+        default=argparse.SUPPRESS,
+        metavar="TYPE,TYPE",
+        help="which to train (default: all six and none)",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="how many seeds, from 0 on (default: 5)",
+    )
+    parser.add_argument(
+        "--into",
+        metavar="FOLDER",
+        help="where the results are written (default: table; for a study, results)",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on the workers of this dask scheduler, not here",
+    )
+    parser.add_argument(
+        "--format",
+        choices=["text", "markdown", "csv"],
+        default="text",
+        help="how to print the table (default: text)",
+    )
+    parser.add_argument(
+        "--figures", metavar="FOLDER", help="where to draw the results, one PNG a grid"
+    )
+    _add_settings(parser, without=("attention_type", "seed"))
+
+
+def _settings(options):
+    """The settings of `Config` that were given."""
     names = {setting.name for setting in fields(Config)}
-    settings = {k: v for k, v in vars(options).items() if k in names}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def _train(options):
+    settings = _settings(options)
     if options.resume is None:
         try:
             Config.make(**settings)
         except ValueError as error:
             raise UserError(error) from error
     elif settings:
-        flags = ", ".join("--" + name.replace("_", "-") for name in settings)
+        flags = ", ".join(map(_flag, settings))
         raise UserError(f"--resume goes with the run's own settings, not with {flags}")
     with _quiet():
         from diffattn.trainer import train
@@ -174,6 +254,49 @@ def _predict(options):
     texts = options.texts or [line.rstrip("\n") for line in sys.stdin]
     for text, probability in zip(texts, run.predict(texts), strict=True):
         print(f"{probability:.4f}\t{text}")
+
+
+def _table(options):
+    what = {
+        name: getattr(options, name)
+        for name in ("attention_types", "seeds")
+        if hasattr(options, name)
+    }
+    given = what | _settings(options)
+    if given and (fixed := "--from" if options.source else options.study):
+        raise UserError(f"{fixed} does not go with {', '.join(map(_flag, given))}")
+    if options.source is None:
+        _train_table(options, given)
+    from diffattn import tables
+
+    folder = options.source or _table_folder(options)
+    if options.format == "csv":
+        tables.write_csv(folder, sys.stdout)
+    else:
+        layout = {"text": "simple", "markdown": "pipe"}[options.format]
+        print("\n\n".join(table.format(layout) for table in tables.report(folder)))
+    if options.figures is not None:
+        tables.draw(folder, options.figures)
+
+
+def _table_folder(options):
+    return options.into or ("results" if options.study else "table")
+
+
+def _train_table(options, given):
+    folder = Path(_table_folder(options))
+    try:
+        grids = (
+            {folder / name: g for name, g in STUDIES[options.study].grids.items()}
+            if options.study
+            else {folder: grid(**given)}
+        )
+    except ValueError as error:
+        raise UserError(error) from error
+    with _quiet():
+        from diffattn.study import run_grid
+    for folder_of_grid, configs in grids.items():
+        run_grid(configs, folder_of_grid, cluster=options.cluster)
 
 
 @contextmanager

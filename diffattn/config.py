@@ -1,5 +1,6 @@
 """The settings of a run: names, defaults, bounds and help texts, in one place."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from diffattn import ATTENTION_TYPES
@@ -16,14 +17,24 @@ from diffattn.checks import (
 #: all, the mean-pooled baseline that the published table measured.
 MODEL_TYPES = (*ATTENTION_TYPES, "none")
 
-#: What the sample's short reviews need, where the documented setting differs.
-SAMPLE_SETTINGS = {
-    "embed_dim": 32,
-    "num_heads": 4,
-    "sequence_length": 32,
-    "mask_padding": True,
-    "learning_rate": 0.003,
-    "patience": 3,
+#: What the generated data need, where the documented setting differs.
+DATA_SETTINGS = {
+    "sample": {
+        "embed_dim": 32,
+        "num_heads": 4,
+        "sequence_length": 32,
+        "mask_padding": True,
+        "learning_rate": 0.003,
+        "patience": 3,
+    },
+    "order": {
+        "embed_dim": 64,
+        "num_heads": 4,
+        "vocabulary_size": 21,
+        "sequence_length": 24,
+        "epochs": 15,
+        "early_stopping": False,
+    },
 }
 
 
@@ -44,8 +55,8 @@ class Config:
 
     data: str = _setting(
         "sample",
-        "the reviews: 'sample' (built in), 'imdb' (downloaded once) or the path of "
-        "an aclImdb folder or archive",
+        "'sample' (built-in reviews), 'order' (which of two tokens comes first), "
+        "'imdb' (downloaded once) or the path of an aclImdb folder or archive",
     )
     attention_type: str = _setting(
         "scaled_dot_product",
@@ -60,6 +71,9 @@ class Config:
     vocabulary_size: int = _setting(10_000, "tokens, padding and unknown among them")
     sequence_length: int = _setting(250, "tokens of a review, cut or padded")
     embedding_dim: int = _setting(16, "features of a token's embedding")
+    positional_encoding: bool = _setting(
+        False, "add sines and cosines of its position to a token's embedding"
+    )
     mask_padding: bool = _setting(False, "leave padding out of attention and mean")
     dropout: float = _setting(0.2, "dropout before the last layer")
     batch_size: int = _setting(32, "reviews in a training step")
@@ -72,6 +86,7 @@ class Config:
     patience: int = _setting(5, "epochs without a fall before it stops")
     validation_split: float = _setting(0.2, "share of the training reviews set aside")
     split_seed: int = _setting(42, "decides which those are")
+    distance: int = _setting(1, "from the one token to the other, in 'order'")
     seed: int = _setting(0, "of initial weights, order of reviews and dropout")
 
     @classmethod
@@ -84,8 +99,8 @@ class Config:
         names = [setting.name for setting in fields(cls)]
         for name in given:
             check_choice("setting", name, names)
-        on_sample = given.get("data", "sample") == "sample"
-        return cls(**{**(SAMPLE_SETTINGS if on_sample else {}), **given})
+        fitting = DATA_SETTINGS.get(given.get("data", "sample"), {})
+        return cls(**{**fitting, **given})
 
     def __post_init__(self):
         check_choice("attention_type", self.attention_type, MODEL_TYPES)
@@ -105,15 +120,34 @@ class Config:
             check_number(name, getattr(self, name), 0)
         for name in ("split_seed", "seed"):
             check_int(name, getattr(self, name), 0, 2**31)
-        for name in ("mask_padding", "early_stopping"):
+        for name in ("positional_encoding", "mask_padding", "early_stopping"):
             check_choice(name, getattr(self, name), (True, False))
         check_scale(self.scale)
         check_validation_split(self.validation_split)
+        in_sequence = self.sequence_length if self.data == "order" else 2**31
+        check_int("distance", self.distance, 1, in_sequence)
         # Paths and NumPy's numbers have no place in a JSON file.
         for setting in fields(self):
             if setting.type in (str, int, float):
                 value = setting.type(getattr(self, setting.name))
                 object.__setattr__(self, setting.name, value)
+
+    @property
+    def label(self) -> str:
+        """What tables call it: the attention type, and "+ positions" if it has them."""
+        return self.attention_type + " + positions" * self.positional_encoding
+
+    def of_data(self) -> "Config":
+        """Its settings that decide the tokens, and the documented ones of all else."""
+        names = (
+            "data",
+            "vocabulary_size",
+            "sequence_length",
+            "validation_split",
+            "split_seed",
+            "distance",
+        )
+        return Config(**{name: getattr(self, name) for name in names})
 
     def command(self) -> list[str]:
         """The command line that repeats the run, as a list of str."""
@@ -129,3 +163,29 @@ class Config:
             else:
                 words += [f"--{flag}", str(value)]
         return words
+
+
+def grid(
+    attention_types: Iterable[str] = MODEL_TYPES, seeds: int = 5, **settings
+) -> list[Config]:
+    """Every attention type with every seed, all else being equal.
+
+    Args:
+        attention_types: of `MODEL_TYPES`.
+        seeds: int, for the seeds 0 to seeds − 1.
+        **settings: of `Config`; where not given, those that fit the data.
+
+    Returns:
+        The list of `Config`, seed by seed: a grid that is stopped has compared all
+        types with the seeds that it has done.
+
+    Raises:
+        ValueError: on a value out of its bounds.
+    """
+    attention_types = list(attention_types)
+    check_int("seeds", seeds)
+    return [
+        Config.make(attention_type=attention_type, seed=seed, **settings)
+        for seed in range(seeds)
+        for attention_type in attention_types
+    ]

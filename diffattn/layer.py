@@ -38,7 +38,8 @@ class CustomMultiheadAttention(keras.layers.Layer):
         scale: the number that multiplies the scores; None for the type's own,
             1/√d for ``scaled_dot_product`` and 1 for the others.
         use_bias: bool, whether the projections have a bias.
-        kernel_initializer, bias_initializer: for the projections.
+        kernel_initializer, bias_initializer: for the projections; where one has a
+            seed, each projection counts on from it and draws numbers of its own.
         kernel_regularizer, bias_regularizer: for the projections.
         kernel_constraint, bias_constraint: for the projections.
         seed: int or None, seed of the dropout.
@@ -92,24 +93,22 @@ class CustomMultiheadAttention(keras.layers.Layer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
         self.seed = seed
-        self.query_projection = self._projection("query")
-        self.key_projection = self._projection("key")
-        self.value_projection = self._projection("value")
-        self.output_projection = self._projection("output")
+        self.query_projection = self._projection("query", 0)
+        self.key_projection = self._projection("key", 1)
+        self.value_projection = self._projection("value", 2)
+        self.output_projection = self._projection("output", 3)
         self.pair_dropout = (
             keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
             if dropout > 0
             else None
         )
 
-    def _projection(self, name):
-        # An initializer draws the same numbers at every call with one shape:
-        # each projection needs its own copy of it.
+    def _projection(self, name, number):
         return keras.layers.Dense(
             self.embed_dim,
             use_bias=self.use_bias,
-            kernel_initializer=self.kernel_initializer.clone(),
-            bias_initializer=self.bias_initializer.clone(),
+            kernel_initializer=_of_its_own(self.kernel_initializer, number),
+            bias_initializer=_of_its_own(self.bias_initializer, number),
             kernel_regularizer=self.kernel_regularizer,
             bias_regularizer=self.bias_regularizer,
             kernel_constraint=self.kernel_constraint,
@@ -267,6 +266,18 @@ class CustomMultiheadAttention(keras.layers.Layer):
             "bias_constraint": keras.constraints.serialize(self.bias_constraint),
             "seed": self.seed,
         }
+
+
+def _of_its_own(initializer, number):
+    """A copy of the initializer for the projection of that number.
+
+    An initializer draws the same numbers at every call with one shape, and so would
+    a copy with the same seed: query, key and value would begin as one.
+    """
+    config = initializer.get_config()
+    if isinstance(config.get("seed"), int):
+        config["seed"] += number
+    return type(initializer).from_config(config)
 
 
 def _check_inputs(query_shape, value_shape, key_shape):

@@ -1,6 +1,9 @@
 """The documented classifier: embedding → attention → mean → logit."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 from diffattn.checks import check_choice, check_int, check_number
@@ -40,6 +43,33 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
         return ops.sum(inputs * mask, axis=1) / count
 
 
+@keras.saving.register_keras_serializable(package="diffattn")
+class PositionalEncoding(keras.layers.Layer):
+    """Adds to each token's embedding what says where the token stands.
+
+    With n the position and F the number of features,
+
+        y_{n,2c} = √F x_{n,2c} + sin(n / 10000^{2c/F})
+        y_{n,2c+1} = √F x_{n,2c+1} + cos(n / 10000^{2c/F})
+
+    as in Vaswani et al. (2017), who stretch the embedding by √F likewise.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs):
+        tokens, features = ops.shape(inputs)[1], inputs.shape[-1]
+        positions = ops.cast(ops.arange(tokens), "float32")[:, None]
+        even = np.arange(features) // 2 * 2
+        angles = positions / ops.cast(10_000.0 ** (even / features), "float32")
+        waves = ops.where(
+            np.arange(features) % 2 == 0, ops.sin(angles), ops.cos(angles)
+        )
+        return math.sqrt(features) * inputs + ops.cast(waves, inputs.dtype)
+
+
 def build_classifier(
     attention_type: str = "scaled_dot_product",
     *,
@@ -50,6 +80,7 @@ def build_classifier(
     vocabulary_size: int = 10_000,
     sequence_length: int | None = 250,
     embedding_dim: int = 16,
+    positional_encoding: bool = False,
     mask_padding: bool = False,
     dropout: float = 0.2,
     seed: int | None = None,
@@ -67,10 +98,12 @@ def build_classifier(
         vocabulary_size: int; as documented, the embedding has one row more.
         sequence_length: int or None, tokens of a review; None for any.
         embedding_dim: int, features of a token's embedding.
+        positional_encoding: bool, whether to add `PositionalEncoding` to it.
         mask_padding: bool, whether token 0 is left out of attention and mean.
             The published script did not mask it.
         dropout: rate in [0, 1), before the last layer.
-        seed: int or None, of the two dropouts.
+        seed: int or None, of the initial weights and the dropouts. With a seed, they
+            are the same whatever else draws random numbers in the process.
 
     Returns:
         An uncompiled `keras.Model`: int tokens of shape (B, sequence_length) to
@@ -86,10 +119,17 @@ def build_classifier(
     check_int("vocabulary_size", vocabulary_size)
     check_int("embedding_dim", embedding_dim)
     check_number("dropout", dropout, 0, 1)
+    of_embedding, of_attention, of_logit = _seeds(seed, 3)
     tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
     x = TokenEmbedding(
-        vocabulary_size + 1, embedding_dim, mask_zero=mask_padding, name="embedding"
+        vocabulary_size + 1,
+        embedding_dim,
+        embeddings_initializer=keras.initializers.RandomUniform(seed=of_embedding),
+        mask_zero=mask_padding,
+        name="embedding",
     )(tokens)
+    if positional_encoding:
+        x = PositionalEncoding(name="positions")(x)
     if attention_type != "none":
         x = CustomMultiheadAttention(
             embed_dim,
@@ -97,10 +137,21 @@ def build_classifier(
             dropout=attention_dropout,
             attention_type=attention_type,
             scale=scale,
+            kernel_initializer=keras.initializers.GlorotUniform(seed=of_attention),
             seed=seed,
             name="attention",
         )(x)
     x = MeanOverTokens(name="mean")(x)
     x = keras.layers.Dropout(dropout, seed=seed, name="dropout")(x)
-    logit = keras.layers.Dense(1, dtype="float32", name="logit")(x)
+    initializer = keras.initializers.GlorotUniform(seed=of_logit)
+    logit = keras.layers.Dense(
+        1, kernel_initializer=initializer, dtype="float32", name="logit"
+    )(x)
     return keras.Model(tokens, logit, name=f"classifier_{attention_type}")
+
+
+def _seeds(seed, count):
+    """Seeds that have nothing to do with each other, or None for each."""
+    if seed is None:
+        return [None] * count
+    return [int(n) for n in np.random.SeedSequence(seed).generate_state(count) >> 1]

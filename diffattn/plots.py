@@ -1,7 +1,10 @@
 """Figures that commands and chapters share."""
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from diffattn.uncertainty import estimate
 
 #: One colour an attention type throughout: the palette of Okabe and Ito, which
 #: the colour-blind can tell apart.
@@ -148,4 +151,91 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside right", frameon=False
     )
+    return figure
+
+
+def plot_seeds(
+    panels: dict[str, dict[str, list[float]]],
+    marks: dict[str, list[float]] | None = None,
+) -> Figure:
+    """Each seed's value as a dot, with mean and interval, by what was trained.
+
+    Args:
+        panels: dict from an axis's label to a dict from attention type (or
+            `Config.label`) to the values, one a seed.
+        marks: dict from an axis's label to values to compare with, drawn as lines
+            across the panel, as the published figures are.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    names = list(next(iter(panels.values())))[::-1]
+    height = 1.3 + 0.4 * len(names)
+    figure = Figure(figsize=(8, height), layout="constrained", facecolor="white")
+    for axes, (label, values) in zip(
+        figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
+    ):
+        for value in (marks or {}).get(label, []):
+            axes.axvline(value, color="#bbbbbb", linewidth=1, zorder=0)
+        for row, name in enumerate(names):
+            color = COLORS[name.split(" + ")[0]]
+            found = estimate(values[name])
+            axes.scatter(
+                values[name], [row] * found.count, s=25, color=color, alpha=0.5
+            )
+            axes.plot(
+                [found.low, found.high],
+                [row, row],
+                color=color,
+                linewidth=5,
+                alpha=0.35,
+                solid_capstyle="butt",
+            )
+            axes.plot(found.mean, row, "|", color="black", markersize=14)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def plot_matrix(
+    columns: dict[str, dict[str, list[float]]], label: str, low: float, high: float
+) -> Figure:
+    """Means as coloured cells with their figures, a row a type, a column a task.
+
+    Args:
+        columns: dict from a column's name to a dict from attention type (or
+            `Config.label`) to the values, one a seed.
+        label: what the values are.
+        low, high: the ends of the colours.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    names = list(dict.fromkeys(name for of in columns.values() for name in of))
+    means = np.array(
+        [[estimate(of.get(name, [])).mean for of in columns.values()] for name in names]
+    )
+    figure = Figure(
+        figsize=(8, 1 + 0.42 * len(names)), layout="constrained", facecolor="white"
+    )
+    axes = figure.subplots()
+    image = axes.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    for (row, column), mean in np.ndenumerate(means):
+        dark = mean < (low + high) / 2
+        axes.text(
+            column,
+            row,
+            f"{mean:.2f}",
+            ha="center",
+            va="center",
+            color="white" if dark else "black",
+        )
+    axes.set_yticks(range(len(names)), names)
+    ticks = [name.replace(" distance", "\ndistance") for name in columns]
+    axes.set_xticks(range(len(columns)), ticks)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, label=label)
     return figure

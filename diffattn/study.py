@@ -1,44 +1,175 @@
-"""Many runs: kept as one small JSON file each, read back as one table."""
+"""Many runs, on this machine or on many, each kept as one small JSON file."""
 
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
-from diffattn.config import MODEL_TYPES
-from diffattn.trainer import Run, write_json
+from tqdm import tqdm
+from tqdm.keras import TqdmCallback
+
+from diffattn.config import Config
+from diffattn.provenance import provenance
+from diffattn.results import ResultError, read_result, result_path
+from diffattn.trainer import UNFINISHED, fit_and_evaluate, tokenize, write_json
+
+#: Seeds and threads belong to the whole process, so it trains one model at a time.
+_ONE_AT_A_TIME = Lock()
 
 
-def record(run: Run, folder: str | os.PathLike) -> Path:
-    """Keep what is known about a run, without its model, as a result.
+def run_grid(
+    configs: Sequence[Config],
+    folder: str | os.PathLike,
+    *,
+    cluster: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Train all that a folder of results lacks, and write each result at once.
+
+    What is there already is not trained again, and a run that was interrupted goes
+    on after the last epoch that it finished. A run that fails or diverges is kept
+    as a result with an ``error`` in it.
 
     Args:
-        run: a `diffattn.trainer.Run`.
-        folder: where the file TYPE-seed-N.json is written.
+        configs: the runs, as `diffattn.config.grid` gives them.
+        folder: where the results are, one file TYPE-seed-N.json each.
+        cluster: None to train here, one after the other, or the address of a
+            `dask.distributed` scheduler, to train on its workers. They need this
+            package and the data.
+        progress: bool, whether to show how far it is.
 
-    Returns:
-        The file's path.
+    Raises:
+        ResultError: if a result in the folder comes from other settings, if
+            `distributed` is missing, or if there is no scheduler at the address.
+        diffattn.data.DataError: if the data are missing or damaged.
     """
-    path = Path(folder) / f"{run.config.attention_type}-seed-{run.config.seed}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, run.document())
-    return path
+    folder = Path(folder)
+    missing = [config for config in configs if not _is_there(config, folder)]
+    trained = (
+        _here(missing, folder, progress) if cluster is None else _on(cluster, missing)
+    )
+    bar = tqdm(
+        trained,
+        desc=folder.name,
+        total=len(configs),
+        initial=len(configs) - len(missing),
+        unit="run",
+        disable=None if progress else True,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for config, result in bar:
+        write_json(result_path(config, folder), result)
 
 
-def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
-    """The results in a folder, by attention type and seed.
+def _is_there(config, folder):
+    path = result_path(config, folder)
+    if not path.exists():
+        return False
+    found, wanted = asdict(read_result(path)[0]), asdict(config)
+    differing = [
+        f"{name}={value!r}, now {wanted[name]!r}"
+        for name, value in found.items()
+        if value != wanted[name]
+    ]
+    if differing:
+        raise ResultError(
+            f"{path} was made with other settings ({'; '.join(differing)}): "
+            "give another folder"
+        )
+    return True
+
+
+def _here(configs: list[Config], folder: Path, progress: bool) -> Iterator:
+    """Train one after the other, each in a folder that outlives an interruption."""
+    for config in configs:
+        path = result_path(config, folder)
+        unfinished = path.with_name(path.stem + UNFINISHED)
+        epochs = TqdmCallback(
+            config.epochs,
+            desc=path.stem,
+            verbose=0,
+            leave=False,
+            disable=None if progress else True,
+        )
+        yield config, train_one(config, unfinished, [epochs])
+        shutil.rmtree(unfinished)
+
+
+def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
+    """Train as configured, or go on with what the folder holds.
 
     Args:
-        folder: where `record` has written them.
+        config: a `Config`.
+        folder: where the state after each epoch is kept.
+        callbacks: a list of `keras.callbacks.Callback`.
 
     Returns:
-        A dict from attention type, in the order of `MODEL_TYPES`, to a list of
-        the results' dicts (``config``, ``history``, ``metrics``,
-        ``provenance``), by seed.
+        The result, as `read_results` gives it.
+
+    Raises:
+        diffattn.data.DataError: if the data are missing or damaged.
     """
-    results = [json.loads(path.read_text()) for path in Path(folder).glob("*.json")]
-    results.sort(key=lambda result: result["config"]["seed"])
-    by_type = {
-        name: [r for r in results if r["config"]["attention_type"] == name]
-        for name in MODEL_TYPES
+    document, kept = {"config": asdict(config)}, folder / "run.json"
+    with _ONE_AT_A_TIME:
+        data = _tokenized(config.of_data())
+        if kept.exists() and json.loads(kept.read_text()) != document:
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(kept, document)
+        try:
+            _, result = fit_and_evaluate(
+                config, data, folder, callbacks=callbacks, verbose=0
+            )
+        except Exception as error:  # whatever it was, it is this run's result
+            return _failed(config, error)
+    return document | result
+
+
+@lru_cache(maxsize=1)
+def _tokenized(config):
+    """Kept for the next run, which mostly has the same data."""
+    return tokenize(config)
+
+
+def _failed(config, error):
+    """A result that says why there is none."""
+    return {
+        "config": asdict(config),
+        "error": f"{type(error).__name__}: {error}",
+        "provenance": {"command": config.command(), **provenance()},
     }
-    return {name: found for name, found in by_type.items() if found}
+
+
+def _train_anywhere(config):
+    with tempfile.TemporaryDirectory() as folder:
+        return train_one(config, Path(folder) / "run")
+
+
+def _on(address, configs):
+    """Train on a cluster's workers, in any order; a lost worker's runs go to others."""
+    try:
+        from distributed import Client, KilledWorker, as_completed
+    except ImportError as error:
+        raise ResultError(
+            "--cluster needs distributed: pip install distributed"
+        ) from error
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise ResultError(f"no scheduler answers at {address}: {error}") from error
+    with client:
+        futures = {
+            client.submit(_train_anywhere, config, pure=False): config
+            for config in configs
+        }
+        for future in as_completed(futures):
+            config = futures[future]
+            try:
+                yield config, future.result()
+            except KilledWorker as error:
+                yield config, _failed(config, error)

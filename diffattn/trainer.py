@@ -24,7 +24,7 @@ from diffattn.data import ReviewData, Reviews, load_imdb
 from diffattn.model import build_classifier
 from diffattn.plots import plot_history
 from diffattn.provenance import provenance
-from diffattn.sample import load_sample
+from diffattn.sample import load_order, load_sample
 from diffattn.standardization import make_vectorizer, vectorize
 
 #: A run's folder has this at the end of its name until the run is finished.
@@ -33,6 +33,10 @@ UNFINISHED = ".unfinished"
 
 class RunError(UserError):
     """A folder is not the run that it should be."""
+
+
+class DivergenceError(UserError):
+    """A training's loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class Run:
         metrics: dict of ``validation_loss``, ``validation_accuracy``,
             ``test_loss``, ``test_accuracy``, ``epochs`` (trained) and
             ``kept_epoch`` (whose weights these are, counted from 1).
-        provenance: dict of ``command``, ``seconds`` (since the last start), the
-            ``data`` (name, fingerprint, numbers of reviews), and what
-            `diffattn.provenance.provenance` gives.
+        provenance: dict of ``command``, ``seconds`` and ``cpu_seconds`` (of training
+            and evaluation, since the last start), the ``data`` (name, fingerprint,
+            numbers of reviews), and what `diffattn.provenance.provenance` gives.
     """
 
     path: Path
@@ -147,6 +151,7 @@ def train(
         ValueError: on a setting out of its bounds.
         diffattn.data.DataError: if the data are missing or damaged.
         RunError: if `resume` is not an unfinished run.
+        DivergenceError: if the loss is no longer finite.
 
     Example:
         >>> run = train(attention_type="differential")
@@ -160,30 +165,21 @@ def train(
         folder, config = _reopen(resume)
     if tensorboard and find_spec("tensorboard") is None:
         raise UserError("tensorboard is not installed: pip install tensorboard")
-    started = time.monotonic()
     data = tokenize(config, progress=verbose != 0)
     if resume is None:
         folder = _start(output, config)
+    callbacks = (
+        [keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []
+    )
     try:
-        model, history, kept_epoch = fit(
-            config, data, folder, tensorboard=tensorboard, verbose=verbose
+        model, result = fit_and_evaluate(
+            config, data, folder, callbacks=callbacks, verbose=verbose
         )
-        metrics = {
-            **_measure(config, data, model),
-            "epochs": len(history["loss"]),
-            "kept_epoch": kept_epoch,
-        }
     except KeyboardInterrupt:
         if verbose != 0:
             print(f"\ninterrupted; to go on: diffattn train --resume {folder}")
         raise
-    origin = {
-        "command": config.command(),
-        **provenance(),
-        "seconds": round(time.monotonic() - started, 1),
-        "data": data.description,
-    }
-    return _save(folder, config, history, metrics, origin, data.vectorizer, model)
+    return _save(folder, config, result, data.vectorizer, model)
 
 
 def load_run(path: str | os.PathLike) -> Run:
@@ -228,6 +224,10 @@ def load_data(config: Config, progress: bool = False) -> ReviewData:
     how = {"validation_split": config.validation_split, "seed": config.split_seed}
     if config.data == "sample":
         return load_sample(**how)
+    if config.data == "order":
+        return load_order(
+            length=config.sequence_length, distance=config.distance, **how
+        )
     source = None if config.data == "imdb" else config.data
     return load_imdb(source, **how, progress=progress)
 
@@ -259,7 +259,40 @@ def tokenize(config: Config, progress: bool = False) -> Tokenized:
     )
 
 
-def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
+def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
+    """`fit`, and what is to be known of it.
+
+    Args:
+        config, data, folder, callbacks, verbose: as for `fit`.
+
+    Returns:
+        (model, result): the trained `keras.Model` from tokens to logits, and a dict
+        of ``history``, ``metrics`` and ``provenance`` as `Run` has them.
+
+    Raises:
+        RunError: if the state in the folder comes from other reviews.
+        DivergenceError: if the loss is no longer finite.
+    """
+    started, cpu_started = time.monotonic(), time.process_time()
+    model, history, kept_epoch = fit(
+        config, data, folder, callbacks=callbacks, verbose=verbose
+    )
+    metrics = {
+        **_measure(config, data, model),
+        "epochs": len(history["loss"]),
+        "kept_epoch": kept_epoch,
+    }
+    origin = {
+        "command": config.command(),
+        **provenance(),
+        "seconds": round(time.monotonic() - started, 1),
+        "cpu_seconds": round(time.process_time() - cpu_started, 1),
+        "data": data.description,
+    }
+    return model, {"history": history, "metrics": metrics, "provenance": origin}
+
+
+def fit(config, data, folder, *, callbacks=(), verbose="auto"):
     """Train the classifier that a configuration describes, or go on training it.
 
     Args:
@@ -267,7 +300,8 @@ def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
         data: a `Tokenized`.
         folder: where the state after each epoch is kept, and taken up again if
             there is one.
-        tensorboard, verbose: as for `train`.
+        callbacks: a list of more `keras.callbacks.Callback`.
+        verbose: as for `train`.
 
     Returns:
         (model, history, kept_epoch): the trained `keras.Model` from tokens to
@@ -277,8 +311,8 @@ def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
 
     Raises:
         RunError: if the state in the folder comes from other reviews.
+        DivergenceError: if the loss is no longer finite.
     """
-    keras.utils.set_random_seed(config.seed)
     model = _compiled_classifier(config)
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss",
@@ -289,10 +323,6 @@ def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
     )
     checkpoint = Checkpoint(folder, stopping, data.description["fingerprint"])
     checkpoint.load(model)
-    # Early stopping first: the checkpoint writes what it has decided.
-    callbacks = [stopping, checkpoint]
-    if tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(folder / "tensorboard"))
     if not checkpoint.stopped and checkpoint.epoch < config.epochs:
         model.fit(
             training_batches(config, *data.train, checkpoint.epoch),
@@ -301,7 +331,8 @@ def fit(config, data, folder, *, tensorboard=False, verbose="auto"):
             epochs=config.epochs,
             validation_data=data.validation,
             validation_batch_size=config.batch_size,
-            callbacks=callbacks,
+            # Early stopping first: the checkpoint writes what it has decided.
+            callbacks=[stopping, checkpoint, *callbacks],
             shuffle=False,  # each epoch's batches come in an order of their own
             verbose=verbose,
         )
@@ -362,6 +393,11 @@ class Checkpoint(keras.callbacks.Callback):
         self.epoch = epoch + 1
         self.stopped = self.model.stop_training
         for metric, value in logs.items():
+            if not math.isfinite(value):
+                raise DivergenceError(
+                    f"the training diverged: {metric} is {value} after epoch "
+                    f"{self.epoch}; a smaller learning_rate may help"
+                )
             self.history.setdefault(metric, []).append(float(value))
         self.stopping_state = {
             name: getattr(self.stopping, name)
@@ -496,17 +532,17 @@ def _measure(config, data, model):
     return metrics
 
 
-def _save(folder, config, history, metrics, origin, vectorizer, model):
+def _save(folder, config, result, vectorizer, model):
     """Complete the folder, then give it the name of a finished run."""
     text = keras.Input((), dtype="string", name="text")
     logit = model(vectorizer(text))
     probability = keras.layers.Activation("sigmoid", name="probability")(logit)
     exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
     exported.save(folder / "model.keras")
-    figure = plot_history(history, config.attention_type)
+    figure = plot_history(result["history"], config.attention_type)
     figure.savefig(folder / "learning_curves.png", dpi=150)
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
-    run = Run(path, config, history, metrics, origin)
+    run = Run(path, config, **result)
     write_json(folder / "run.json", run.document())
     for checkpoint in folder.glob("checkpoint*"):
         shutil.rmtree(checkpoint)

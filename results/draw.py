@@ -6,23 +6,20 @@ python results/draw.py book/_static
 import sys
 from pathlib import Path
 
-from diffattn import ATTENTION_TYPES, custom_standardization, load_sample
+from diffattn import ATTENTION_TYPES
 from diffattn.costs import growth, ratio, read_costs
 from diffattn.plots import plot_accuracies, plot_costs, plot_growth
-from diffattn.sample import order_blind_ceiling
-from diffattn.study import read_results
+from diffattn.results import read_results
+from diffattn.sample import sample_ceiling
 
 results = Path(__file__).parent
 folder = Path(sys.argv[1])
 
-test = load_sample().test
-words = [text.split() for text in custom_standardization(test.texts).numpy()]
-ceiling = order_blind_ceiling(words, test.labels)
 accuracies = {
     attention_type: [run["metrics"]["test_accuracy"] for run in runs]
     for attention_type, runs in read_results(results / "sample").items()
 }
-plot_accuracies(accuracies, ceiling).savefig(folder / "sample.png", dpi=160)
+plot_accuracies(accuracies, sample_ceiling()).savefig(folder / "sample.png", dpi=160)
 
 # The benchmark takes half an hour: its pictures are drawn where it has been run.
 costs = read_costs(results / "benchmark")

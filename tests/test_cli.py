@@ -44,7 +44,9 @@ def said(capsys, *arguments, status=None):
     return capsys.readouterr()
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["predict"]])
+@pytest.mark.parametrize(
+    "command", [[], ["train"], ["evaluate"], ["predict"], ["table"]]
+)
 def test_help_answers_in_under_a_second(command):
     started = time.monotonic()
     answer = diffattn(*command, "--help")
@@ -80,6 +82,13 @@ def test_version():
         (["train", "--resume", "x", "--seed", "1"], "not with --seed"),
         (["evaluate", "nowhere"], "there is no folder nowhere"),
         (["predict", "tests", "text"], "tests is not a run: it has no run.json"),
+        (["train", "--data", "order", "--distance", "24"], "distance must be"),
+        (["table", "--from", "tests"], "there are no results in tests"),
+        (["table", "--from", "tests", "--epochs", "3"], "--from does not go with --ep"),
+        (["table", "--study", "order", "--seeds", "3"], "order does not go with --se"),
+        (["table", "--study", "speed"], "argument --study: invalid choice: 'speed'"),
+        (["table", "--attention-types", "l3"], "attention_type must be one of scaled_"),
+        (["table", "--seeds", "0"], "seeds must be a positive integer"),
     ],
 )
 def test_a_mistake_gets_one_line_and_status_2(
@@ -129,6 +138,23 @@ def test_predict_takes_texts_or_lines(run, capsys, monkeypatch):
     assert [line.split("\t")[1] for line in answer.splitlines()] == texts
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n"))
     assert said(capsys, "predict", run.path).out == answer
+
+
+def test_table_trains_and_reads(tmp_path, capsys):
+    folder = tmp_path / "small"
+    how = ["--attention-types", "none,scaled_dot_product", "--seeds", "2"]
+    how += ["--epochs", "1", "--into", folder]
+    answer = said(capsys, "table", *how)
+    assert re.search(r"^none +0\.\d{4} ± 0\.\d{4} ", answer.out, re.MULTILINE)
+    assert "against scaled_dot_product: none: " in answer.out
+    assert len(list(folder.iterdir())) == 4
+    again = said(capsys, "table", "--from", folder, "--figures", tmp_path / "pictures")
+    assert again.out == answer.out
+    assert (tmp_path / "pictures" / "small.png").exists()
+    markdown = said(capsys, "table", "--from", folder, "--format", "markdown").out
+    assert "| none " in markdown
+    table = said(capsys, "table", "--from", folder, "--format", "csv").out
+    assert table.startswith("grid,attention,metric,mean,")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")

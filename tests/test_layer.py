@@ -100,6 +100,17 @@ def test_asking_for_the_weights_does_not_change_the_output(attention_type, how, 
     assert worst(*outputs) < 1e-6
 
 
+@pytest.mark.parametrize("seed", [None, 5])
+def test_each_projection_draws_numbers_of_its_own(seed):
+    initializer = keras.initializers.GlorotUniform(seed=seed)
+    layer = CustomMultiheadAttention(6, 2, kernel_initializer=initializer)
+    layer.build((1, 1, 6))
+    kernels = [weight for weight in layer.get_weights() if weight.ndim == 2]
+    assert len(kernels) == 4
+    for a, b in itertools.combinations(kernels, 2):
+        assert worst(a, b) > 0.01
+
+
 def test_dropout_drops_its_share_in_training_only(x):
     """With all weights equal and all values 1, an output counts what was kept."""
     layer = CustomMultiheadAttention(1, 1, dropout=0.25, attention_type="l1_norm")

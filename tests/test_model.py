@@ -1,3 +1,5 @@
+import math
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from tools import worst
 
 from diffattn import ATTENTION_TYPES, build_classifier
 from diffattn.config import MODEL_TYPES
+from diffattn.model import PositionalEncoding
 from diffattn.sample import order_task
 
 
@@ -81,6 +84,15 @@ def test_an_empty_review_is_answered_by_the_bias(attention_type):
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_a_seed_decides_the_weights_whatever_else_is_drawn(attention_type):
+    one, other = small(attention_type, seed=3), small(attention_type, seed=3)
+    for a, b in zip(one.weights, other.weights, strict=True):
+        assert worst(a, b) == 0
+    third = small(attention_type, seed=4)
+    assert worst(one.weights[0], third.weights[0]) > 0.01
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
 def test_shuffled_tokens_show_who_sees_order(attention_type):
     """The theorem of the specification's property 6, on a whole classifier."""
     keras.utils.set_random_seed(0)
@@ -93,6 +105,24 @@ def test_shuffled_tokens_show_who_sees_order(attention_type):
         assert moved > 1e-3
     else:
         assert moved < 1e-6
+
+
+def test_with_positions_even_the_dot_product_sees_order():
+    keras.utils.set_random_seed(0)
+    model = small("scaled_dot_product", sequence_length=12, positional_encoding=True)
+    tokens = np.arange(12)[None] % 11
+    assert worst(model(tokens), model(tokens[:, ::-1])) > 1e-4
+
+
+@pytest.mark.parametrize("features", [7, 8])
+def test_positional_encoding_is_the_papers(features):
+    x = np.random.default_rng(0).normal(size=(2, 30, features))
+    expected = math.sqrt(features) * x
+    for n in range(30):
+        for c in range(features):
+            angle = n / 10_000 ** (2 * (c // 2) / features)
+            expected[:, n, c] += math.cos(angle) if c % 2 else math.sin(angle)
+    assert worst(PositionalEncoding(dtype="float64")(x), expected) < 1e-5
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)

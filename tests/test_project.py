@@ -15,9 +15,11 @@ import pytest
 import yaml
 
 import diffattn
-from diffattn import Config, load_sample
-from diffattn.config import MODEL_TYPES
-from diffattn.study import read_results
+from diffattn import Config
+from diffattn.data import IMDB
+from diffattn.results import read_results
+from diffattn.studies import STUDIES
+from diffattn.trainer import load_data
 
 ROOT = Path(diffattn.__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -104,19 +106,32 @@ def test_every_chapter_is_in_the_table_of_contents():
     assert {path.stem for path in CHAPTERS} <= listed
 
 
-def test_the_samples_results_are_whole_and_of_these_reviews():
-    results = read_results(ROOT / "results" / "sample")
-    assert tuple(results) == MODEL_TYPES
-    for attention_type, found in results.items():
-        assert [r["config"]["seed"] for r in found] == [0, 1, 2]
-        for result in found:
-            seed = result["config"]["seed"]
-            config = Config.make(attention_type=attention_type, seed=seed)
-            assert result["config"] == asdict(config)
-            provenance = result["provenance"]
-            assert provenance["command"] == config.command()
-            assert provenance["data"] == load_sample().describe()
-            assert re.fullmatch(r"[0-9a-f]{40}", provenance["commit"])
+GRIDS = {
+    name: configs
+    for study in STUDIES.values()
+    for name, configs in study.grids.items()
+    if (ROOT / "results" / name).exists()
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_a_grids_results_are_whole_and_of_these_data(name):
+    configs = GRIDS[name]
+    results = [
+        r for runs in read_results(ROOT / "results" / name).values() for r in runs
+    ]
+    kept = {json.dumps(result["config"]) for result in results}
+    assert kept == {json.dumps(asdict(config)) for config in configs}
+    data = configs[0].data
+    fingerprint = IMDB.fingerprint
+    if data != "imdb":
+        fingerprint = load_data(configs[0]).fingerprint
+    for result in results:
+        provenance = result["provenance"]
+        assert provenance["command"] == Config(**result["config"]).command()
+        assert re.fullmatch(r"[0-9a-f]{40}", provenance["commit"])
+        if "error" not in result:
+            assert provenance["data"]["fingerprint"] == fingerprint
 
 
 def test_the_picture_is_the_one_of_the_results(tmp_path):

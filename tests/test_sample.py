@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from diffattn import load_sample
-from diffattn.sample import order_blind_ceiling, order_task
+from diffattn.sample import load_order, order_blind_ceiling, order_task
 
 
 def words(text):
@@ -85,12 +85,33 @@ def test_order_task(distance):
     assert (tokens == again).all()
 
 
+def test_the_order_tasks_texts_are_its_tokens():
+    data = load_order(length=9, distance=2, train_sequences=50, test_sequences=20)
+    assert (len(data.train), len(data.validation), len(data.test)) == (40, 10, 20)
+    for text, label in zip(data.train.texts, data.train.labels, strict=True):
+        words = text.split()
+        assert len(words) == 9
+        assert words.index("t2") - words.index("t1") == (2 if label else -2)
+
+
+def test_every_order_text_has_its_mirror_image_in_the_test_set():
+    test = load_order().test
+    swap = {"t1": "t2", "t2": "t1"}
+    mirrored = [" ".join(swap.get(w, w) for w in t.split()) for t in test.texts]
+    labels = dict(zip(test.texts, test.labels, strict=True))
+    assert all(
+        labels[m] == 1 - labels[t] for m, t in zip(mirrored, test.texts, strict=True)
+    )
+    assert order_blind_ceiling([t.split() for t in test.texts], test.labels) == 0.5
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "message"),
     [
         (load_sample, {"order_share": 1}, "order_share must be a finite number"),
         (load_sample, {"train_reviews": 0}, "train_reviews must be a positive"),
         (load_sample, {"validation_split": 0}, "validation_split must be above 0"),
+        (load_order, {"test_sequences": 1}, "test_sequences must be an integer of at"),
         (order_task, {"count": 3, "distance": 24}, "distance must be a positive"),
         (order_task, {"count": 3, "vocabulary_size": 3}, "vocabulary_size must be"),
     ],

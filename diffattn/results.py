@@ -1,0 +1,59 @@
+"""Results: what is kept of a study's runs, one small JSON file each."""
+
+import json
+import os
+from pathlib import Path
+
+from diffattn.checks import UserError
+from diffattn.config import MODEL_TYPES, Config
+
+
+class ResultError(UserError):
+    """A file is no result, or results do not belong together."""
+
+
+def result_path(config: Config, folder: str | os.PathLike) -> Path:
+    """The file in a folder that keeps a run's result."""
+    name = config.label.replace(" + ", "-with-")
+    return Path(folder) / f"{name}-seed-{config.seed}.json"
+
+
+def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
+    """The results in a folder, by what was trained and by seed.
+
+    Args:
+        folder: where `run_grid` has written them.
+
+    Returns:
+        A dict from `Config.label`, in the order of `MODEL_TYPES`, to a list of the
+        results' dicts (``config``, ``history``, ``metrics``, ``provenance``; or
+        ``config``, ``error`` and ``provenance``), by seed.
+
+    Raises:
+        ResultError: if a file is no result.
+    """
+
+    def place(item):
+        config, _ = item
+        of_type = MODEL_TYPES.index(config.attention_type)
+        return config.positional_encoding, of_type, config.seed
+
+    results = {}
+    for config, result in sorted(
+        map(read_result, Path(folder).glob("*.json")), key=place
+    ):
+        results.setdefault(config.label, []).append(result)
+    return results
+
+
+def read_result(path: Path) -> tuple[Config, dict]:
+    """One result, and before it the configuration that it was made with.
+
+    Raises:
+        ResultError: if the file is no result.
+    """
+    try:
+        result = json.loads(path.read_text())
+        return Config(**result["config"]), result
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultError(f"{path} is not a result: {error}") from error

@@ -1,0 +1,462 @@
+"""From results to tables, and to what can be concluded from them."""
+
+import csv
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TextIO
+
+from tabulate import tabulate
+
+from diffattn.plots import plot_matrix, plot_seeds
+from diffattn.published import METRICS, PUBLISHED
+from diffattn.results import ResultError, read_results
+from diffattn.sample import sample_ceiling
+from diffattn.studies import STUDIES
+from diffattn.uncertainty import (
+    DIFFERS,
+    LEVEL,
+    Comparison,
+    Estimate,
+    compare,
+    estimate,
+    predict,
+    seeds_needed,
+)
+
+#: What every type is compared with.
+REFERENCE = "scaled_dot_product"
+
+#: A difference in loss or accuracy of no more than this is of no consequence.
+MARGIN = 0.01
+
+#: The two metrics that neither training nor early stopping has seen.
+TEST_METRICS = ("test_loss", "test_accuracy")
+
+#: What guessing gives where both labels are equally frequent.
+CHANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table to print.
+
+    Attributes:
+        title: what it shows.
+        headers: the columns' names.
+        rows: sequences of cells.
+        notes: sentences below it.
+    """
+
+    title: str
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+    def format(self, layout: str = "simple") -> str:
+        """The table as a string.
+
+        Args:
+            layout: one of tabulate's formats, as "simple" or, for Markdown, "pipe".
+        """
+        cells = tabulate(self.rows, self.headers, layout, disable_numparse=True)
+        return "\n\n".join([self.title, cells, *self.notes])
+
+
+def report(folder: str | os.PathLike) -> list[Table]:
+    """All tables that can be made from the results in a folder.
+
+    Args:
+        folder: of results, or with the folders of `diffattn.studies.STUDIES` in it.
+
+    Returns:
+        The list of `Table`.
+
+    Raises:
+        ResultError: if there are no results, or a file is no result.
+    """
+    tables = []
+    for name, study in studies_in(folder).items():
+        tables += _REPORTS.get(name, _report_grids)(study)
+    return tables
+
+
+def studies_in(folder: str | os.PathLike) -> dict[str, dict[str, dict]]:
+    """The results in a folder, by study and grid.
+
+    Args:
+        folder: as for `report`.
+
+    Returns:
+        A dict from a study's name to a dict from a grid's name to what
+        `diffattn.results.read_results` gives. Results that lie in the folder itself
+        are one grid, with the folder's name, of a study without one.
+
+    Raises:
+        ResultError: if there are no results, or a file is no result.
+    """
+    folder = Path(folder)
+    if own := read_results(folder):
+        return {"": {folder.name: own}}
+    found = {
+        name: {grid: read_results(folder / grid) for grid in study.grids}
+        for name, study in STUDIES.items()
+    }
+    found = {
+        name: {grid: results for grid, results in grids.items() if results}
+        for name, grids in found.items()
+    }
+    found = {name: grids for name, grids in found.items() if grids}
+    if not found:
+        raise ResultError(f"there are no results in {folder}")
+    return found
+
+
+def values(results: dict, metric: str) -> dict[str, dict[int, float]]:
+    """One metric of all results that did not fail.
+
+    Args:
+        results: as `diffattn.results.read_results` gives them.
+        metric: a key of the results' ``metrics``.
+
+    Returns:
+        A dict from label to a dict from seed to value.
+    """
+    return {
+        label: {
+            result["config"]["seed"]: result["metrics"][metric]
+            for result in found
+            if "error" not in result
+        }
+        for label, found in results.items()
+    }
+
+
+def table_of_means(title: str, results: dict) -> Table:
+    """The published layout: a row a type, mean ± half the interval in each cell.
+
+    Args:
+        title: the table's.
+        results: as `diffattn.results.read_results` gives them.
+    """
+    columns = [values(results, metric) for metric in METRICS]
+    rows, notes = [], []
+    for label, found in results.items():
+        failed = [result for result in found if "error" in result]
+        rows.append(
+            [
+                label,
+                *(_mean(estimate([*column[label].values()])) for column in columns),
+                f"{len(found)}" + f", {len(failed)} failed" * bool(failed),
+            ]
+        )
+        notes += [
+            f"Failed: {label}, seed {result['config']['seed']}: {result['error']}"
+            for result in failed
+        ]
+    headers = ["attention", *map(_words, METRICS), "seeds"]
+    interval = (
+        f"Mean over the seeds ± half its {LEVEL:.0%} interval (Student's t). Initial "
+        "weights, order and dropout change with the seed; the data and their split do "
+        "not."
+    )
+    return Table(title, headers, rows, [interval, *notes])
+
+
+def compare_all(results: dict, metric: str) -> dict[str, Comparison]:
+    """Every type compared with `REFERENCE` by one metric, seed by seed.
+
+    Args:
+        results: as `diffattn.results.read_results` gives them.
+        metric: one of `TEST_METRICS`.
+
+    Returns:
+        A dict from label to `diffattn.uncertainty.Comparison`. The intervals hold
+        for all types and both metrics together.
+    """
+    of_type = values(results, metric)
+    reference = of_type.pop(REFERENCE)
+    comparisons = len(of_type) * len(TEST_METRICS)
+    return {
+        label: compare(found, reference, margin=MARGIN, comparisons=comparisons)
+        for label, found in of_type.items()
+    }
+
+
+def table_of_differences(title: str, results: dict) -> Table:
+    """Paired differences to `REFERENCE`, and a verdict on each.
+
+    Args:
+        title: the table's.
+        results: as `diffattn.results.read_results` gives them.
+    """
+    compared = {metric: compare_all(results, metric) for metric in TEST_METRICS}
+    rows = [
+        [
+            label,
+            _words(metric),
+            f"{comparison.difference.mean:+.4f}",
+            _interval(comparison.difference, "+.4f"),
+            str(comparison),
+        ]
+        for metric, of_type in compared.items()
+        for label, comparison in of_type.items()
+    ]
+    notes = [
+        f"Differences to {REFERENCE} with the same seed: their mean, and its interval; "
+        f"all {len(rows)} intervals hold together with {LEVEL:.0%} probability "
+        f"(Student's t, Bonferroni). Up to {MARGIN} a difference counts as none.",
+        *(conclude(metric, of_type) for metric, of_type in compared.items()),
+    ]
+    headers = ["attention", "metric", "difference", "interval", "verdict"]
+    return Table(title, headers, rows, notes)
+
+
+def conclude(metric: str, compared: dict[str, Comparison]) -> str:
+    """What the comparisons say: who differs, who does not, of whom nothing is known.
+
+    Args:
+        metric: what was compared.
+        compared: as `compare_all` gives it.
+    """
+    by_verdict = {}
+    for label, comparison in compared.items():
+        verdict = str(comparison)
+        if comparison.verdict == DIFFERS:
+            verdict += f" by {comparison.difference.mean:+.4f}"
+        by_verdict.setdefault(verdict, []).append(label)
+    found = "; ".join(
+        f"{', '.join(labels)}: {verdict}" for verdict, labels in by_verdict.items()
+    )
+    return f"{_words(metric).capitalize()}, against {REFERENCE}: {found}."
+
+
+def table_of_published(title: str, baseline: dict) -> Table:
+    """Each published figure against the spread of the baseline's runs.
+
+    Args:
+        title: the table's.
+        baseline: results of "none" alone, as `read_results` gives them.
+    """
+    runs = {metric: [*values(baseline, metric)["none"].values()] for metric in METRICS}
+    spread = {metric: predict(found) for metric, found in runs.items()}
+    rows, inside = [["one more run of the baseline"]], 0
+    rows[0] += [_interval(spread[metric], ".4f") for metric in METRICS]
+    for name, figures in PUBLISHED.items():
+        row = [f"{name}, as published"]
+        for metric, figure in zip(METRICS, figures, strict=True):
+            is_inside = spread[metric].low <= figure <= spread[metric].high
+            inside += is_inside
+            row.append(f"{figure:.4f} {'inside' if is_inside else 'OUTSIDE'}")
+        rows.append(row)
+    notes = [
+        f"Where one more run of the baseline lies with {LEVEL:.0%} probability, after "
+        f"{len(runs['test_loss'])} runs: mean ± t s √(1 + 1/n).",
+        f"{inside} of the {len(PUBLISHED) * len(METRICS)} published figures lie "
+        "inside.",
+        *(_resolution(metric, spread[metric]) for metric in TEST_METRICS),
+    ]
+    return Table(title, ["", *map(_words, METRICS)], rows, notes)
+
+
+def _resolution(metric, spread):
+    """How many seeds would show a difference as small as the published ones."""
+    column = [figures[METRICS.index(metric)] for figures in PUBLISHED.values()]
+    difference = max(column) - min(column)
+    # Two runs that share nothing: the variances add.
+    needed = seeds_needed(difference, 2**0.5 * spread.deviation)
+    return (
+        f"The largest difference between two published rows in {_words(metric)} is "
+        f"{difference:.4f}; one run deviates from another by {2**0.5:.2f} × "
+        f"{spread.deviation:.4f}. To see such a difference with 80 % probability takes "
+        f"{needed} seeds of each, not one."
+    )
+
+
+def compare_with_value(
+    grids: dict[str, dict], value: float
+) -> dict[str, dict[str, Comparison]]:
+    """Test accuracies compared with a number, as what guessing gives.
+
+    Args:
+        grids: dict from a grid's name to its results.
+        value: the accuracy to compare with.
+
+    Returns:
+        A dict from label to a dict from the grid's name to a
+        `diffattn.uncertainty.Comparison`. The intervals hold all together.
+    """
+    accuracies = {
+        grid: values(results, "test_accuracy") for grid, results in grids.items()
+    }
+    comparisons = sum(map(len, accuracies.values()))
+    found = {}
+    for grid, of_type in accuracies.items():
+        for label, of_seed in of_type.items():
+            found.setdefault(label, {})[grid] = compare(
+                of_seed,
+                dict.fromkeys(of_seed, value),
+                margin=MARGIN,
+                comparisons=comparisons,
+            )
+    return found
+
+
+def _report_order(grids):
+    compared = compare_with_value(grids, CHANCE)
+    rows = [
+        [label, *(_sight(of_grid.get(grid)) for grid in grids)]
+        for label, of_grid in compared.items()
+    ]
+    seeds = {len(found) for results in grids.values() for found in results.values()}
+    notes = [
+        f"Test accuracy over {min(seeds)} to {max(seeds)} seeds: mean ± half its "
+        f"interval; all intervals hold together with {LEVEL:.0%} probability. "
+        f"Guessing gives exactly {CHANCE}: every test sequence comes with its mirror "
+        "image. A star marks what differs from that.",
+    ]
+    headers = ["attention", *(_words(grid.split("/")[-1]) for grid in grids)]
+    return [Table("Order: which of two tokens comes first?", headers, rows, notes)]
+
+
+def _sight(comparison):
+    if comparison is None:
+        return ""
+    difference = comparison.difference
+    star = " *" if comparison.verdict == DIFFERS else ""
+    return f"{CHANCE + difference.mean:.3f} ± {difference.half_width:.3f}{star}"
+
+
+def _report_published(grids):
+    tables = [
+        table_of_means(f"The baseline, {_words(grid)}", results)
+        for grid, results in grids.items()
+    ]
+    if baseline := grids.get("published/split-0.2"):
+        title = "The published figures against the baseline's spread"
+        tables.append(table_of_published(title, baseline))
+    return tables
+
+
+def _report_grids(grids):
+    tables = []
+    for grid, results in grids.items():
+        tables.append(table_of_means(_words(grid).capitalize(), results))
+        if REFERENCE in results and len(results) > 1:
+            title = f"{_words(grid).capitalize()}: differences"
+            tables.append(table_of_differences(title, results))
+    return tables
+
+
+def _report_sample(grids):
+    ceiling = sample_ceiling()
+    above = [
+        label
+        for label, of_grid in compare_with_value(grids, ceiling).items()
+        for comparison in of_grid.values()
+        if comparison.verdict == DIFFERS and comparison.difference.mean > 0
+    ]
+    note = (
+        f"No model that is blind to word order can be right in more than {ceiling:.3f} "
+        f"of the test reviews (counted). Above that: {', '.join(above) or 'none'}."
+    )
+    means, *others = _report_grids(grids)
+    return [replace(means, notes=[*means.notes, note]), *others]
+
+
+_REPORTS = {
+    "published": _report_published,
+    "order": _report_order,
+    "sample": _report_sample,
+}
+
+
+def draw(folder: str | os.PathLike, into: str | os.PathLike) -> list[Path]:
+    """A picture of each grid's results, in which one sees what overlaps.
+
+    Args:
+        folder: as for `report`.
+        into: the folder in which the pictures are made, as PNG.
+
+    Returns:
+        The pictures' paths.
+
+    Raises:
+        ResultError: if there are no results, or a file is no result.
+    """
+    into = Path(into)
+    into.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, grids in studies_in(folder).items():
+        if name == "order":
+            figures = {name: _draw_order(grids)}
+        else:
+            figures = {grid: _draw_grid(name, of) for grid, of in grids.items()}
+        for grid, figure in figures.items():
+            paths.append(into / f"{grid.replace('/', '-')}.png")
+            figure.savefig(paths[-1], dpi=160)
+    return paths
+
+
+def _draw_grid(study, results):
+    columns = {metric: values(results, metric) for metric in TEST_METRICS}
+    marks = {}
+    if study == "published":
+        marks = {
+            metric: [figures[METRICS.index(metric)] for figures in PUBLISHED.values()]
+            for metric in TEST_METRICS
+        }
+    return plot_seeds(
+        {
+            _words(metric): {label: [*of.values()] for label, of in column.items()}
+            for metric, column in columns.items()
+        },
+        {_words(metric): found for metric, found in marks.items()},
+    )
+
+
+def _draw_order(grids):
+    accuracies = {
+        _words(grid.split("/")[-1]): {
+            label: [*of_seed.values()]
+            for label, of_seed in values(results, "test_accuracy").items()
+        }
+        for grid, results in grids.items()
+    }
+    return plot_matrix(accuracies, "test accuracy", CHANCE, 1.0)
+
+
+def write_csv(folder: str | os.PathLike, file: TextIO) -> None:
+    """All means as comma-separated values, a line for each of them.
+
+    Args:
+        folder: as for `report`.
+        file: a text file, open for writing with ``newline=""``.
+    """
+    writer = csv.writer(file)
+    names = ("mean", "deviation", "low", "high", "count")
+    writer.writerow(["grid", "attention", "metric", *names])
+    for grids in studies_in(folder).values():
+        for grid, results in grids.items():
+            for metric in METRICS:
+                for label, found in values(results, metric).items():
+                    mean = estimate([*found.values()])
+                    numbers = [getattr(mean, name) for name in names]
+                    writer.writerow([grid, label, metric, *numbers])
+
+
+def _words(name):
+    return name.replace("_", " ").replace("/", ", ").replace("-", " ")
+
+
+def _mean(estimate: Estimate):
+    if estimate.count < 2:
+        return f"{estimate.mean:.4f}" if estimate.count else "–"
+    return f"{estimate.mean:.4f} ± {estimate.half_width:.4f}"
+
+
+def _interval(estimate, style):
+    if estimate.count < 2:
+        return "–"
+    return f"{estimate.low:{style}} … {estimate.high:{style}}"
