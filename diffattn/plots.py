@@ -105,8 +105,9 @@ def plot_costs(ratios: dict[str, tuple[float, float]], unit: str) -> Figure:
         rows = range(len(names))
         widths = values[::-1]
         axes.barh(rows, widths, color=[COLORS.get(n, "#bbbbbb") for n in names])
-        axes.bar_label(axes.containers[0], fmt="{:.2f}", padding=3)
         axes.axvline(1, color="#333333", linestyle="--", linewidth=1)
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        axes.bar_label(axes.containers[0], fmt="{:.2f}", padding=3, bbox=ground)
         axes.set_xscale("log")
         axes.set_xlim(0.9 * min(widths), 2.2 * max(widths))
         axes.set_xlabel(f"{label}, {unit} = 1")

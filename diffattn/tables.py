@@ -269,7 +269,7 @@ def _resolution(metric, spread):
     return (
         f"The largest difference between two published rows in {_words(metric)} is "
         f"{difference:.4f}; one run deviates from another by {2**0.5:.2f} × "
-        f"{spread.deviation:.4f}. To see such a difference with 80 % probability takes "
+        f"{spread.deviation:.4f}. To see such a difference with 80% probability takes "
         f"{needed} seeds of each, not one."
     )
 

@@ -194,6 +194,7 @@ def load_run(path: str | os.PathLike) -> Run:
     Raises:
         RunError: if the folder is missing, unfinished, damaged or no run.
     """
+    _check_backend()
     path = Path(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
@@ -206,6 +207,17 @@ def load_run(path: str | os.PathLike) -> Run:
         return Run(path, Config(**document.pop("config")), **document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+
+
+def _check_backend():
+    """Only TensorFlow has tensors of text, which a run's model takes."""
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise UserError(
+            "training and loading runs need Keras's TensorFlow backend, because their "
+            f"models read text. Received: KERAS_BACKEND={backend}. The layer itself "
+            "runs on it."
+        )
 
 
 def load_data(config: Config, progress: bool = False) -> ReviewData:
@@ -241,7 +253,12 @@ def tokenize(config: Config, progress: bool = False) -> Tokenized:
 
     Returns:
         A `Tokenized`.
+
+    Raises:
+        UserError: if Keras runs on another backend than TensorFlow.
+        diffattn.data.DataError: if the data are missing or damaged.
     """
+    _check_backend()
     reviews = load_data(config, progress)
     vectorizer = make_vectorizer(
         reviews.train.texts, config.vocabulary_size, config.sequence_length

@@ -8,7 +8,7 @@ import reference
 import tensorflow as tf
 from tools import B, D, H, S, T, gradients, pair_mask, qkv, worst
 
-from diffattn import ATTENTION_TYPES, attend
+from diffattn import ATTENTION_TYPES, attend, distances
 from diffattn.attention import attend_in_layer
 from diffattn.scores import REGISTRY
 
@@ -137,6 +137,30 @@ def test_kept_multiplies_the_weights_with_and_without_them(attention_type):
     )
     assert worst(output, expected) < 1e-12
     assert worst(unscaled, weights) < 1e-12
+
+
+@pytest.mark.parametrize("few", [0, distances.FEW])
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_gradients_with_dropout_are_the_definitions(attention_type, few, monkeypatch):
+    """By hand without the weights; by TensorFlow through them."""
+    monkeypatch.setattr(distances, "FEW", few)
+    rng = np.random.default_rng(5)
+    kept = 2.0 * (rng.random((B, H, T, S)) < 0.5)
+    g = rng.normal(size=(B, H, T, D))
+
+    def definition(q, k, v):
+        how = {"scale": None, "mask": MASKS["pairs"], "kept": kept}
+        return attend_in_layer(q, k, v, attention_type, **how, return_weights=True)[0]
+
+    found = gradients(
+        lambda q, k, v: (
+            g * lean(q, k, v, attention_type, mask=MASKS["pairs"], kept=kept)
+        ),
+        *qkv(),
+    )
+    expected = gradients(lambda *x: g * definition(*x), *qkv())
+    for one, other in zip(found, expected, strict=True):
+        assert worst(one, other) < 1e-12
 
 
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)

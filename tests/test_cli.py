@@ -59,7 +59,8 @@ def test_the_help_names_every_attention_type_and_default():
     text = re.sub(r"\s+", " ", diffattn("train", "--help").stdout)
     assert "scaled_dot_product, cosine_similarity, l1_norm, l2_norm" in text
     assert "attention layer (default: 512)" in text
-    assert "on the sample, embed_dim=32" in text
+    assert "on sample, embed_dim=32" in text
+    assert "on order, embed_dim=64" in text
 
 
 def test_version():
@@ -108,6 +109,16 @@ def test_nothing_but_the_error_is_printed(tmp_path):
     answer = diffattn("predict", "nowhere", "text", cwd=tmp_path)
     assert answer.returncode == 2
     assert answer.stderr == "diffattn: error: there is no folder nowhere\n"
+
+
+def test_another_backend_is_told_in_one_line(tmp_path):
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    answer = diffattn("train", "--output", tmp_path, env=environment)
+    assert answer.returncode == 2
+    assert re.fullmatch(
+        r"diffattn: error: .* TensorFlow .* KERAS_BACKEND=jax\. .*\n", answer.stderr
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_train_prints_the_numbers_and_saves_the_run(tmp_path, capsys):

@@ -18,6 +18,10 @@ def points(case, dtype="float64"):
         q, k = 100 * q, 100 * k
         k[:, :, :20] = q[:, :, :20] + 0.01 * rng.normal(size=(2, 2, 20, 70))
         k[:, :, 20:25] = q[:, :, 20:25]
+    if case == "near":
+        # Too far for the product to go negative, too near for all of its digits.
+        q, k = 100 * q, 100 * k
+        k[:, :, :20] = q[:, :, :20] + rng.normal(size=(2, 2, 20, 70))
     return [x.astype("float32").astype(dtype) for x in (q, k)]
 
 
@@ -48,7 +52,9 @@ def size(request, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.parametrize("case", ["normal", "far from 0", "some near, some equal"])
+@pytest.mark.parametrize(
+    "case", ["normal", "far from 0", "near", "some near, some equal"]
+)
 @pytest.mark.usefixtures("size")
 def test_distances_and_gradients_keep_their_digits(case, name):
     q, k = points(case)
@@ -77,3 +83,17 @@ def test_a_matrix_product_alone_would_lose_them():
     assert np.min(by_product) < 0
     by_product, near = distances._squared_by_product(*points("normal", "float32"))
     assert not near
+
+
+def test_what_is_far_from_0_is_not_near_to_each_other(monkeypatch):
+    """The keys' mean goes first, so that the fast way stays open."""
+
+    def differences(*_):
+        raise AssertionError("the differences were taken")
+
+    monkeypatch.setattr(distances, "FEW", 0)
+    monkeypatch.setattr(distances, "_compiled", differences)
+    q, k = points("far from 0", "float32")
+    assert worst(minus_l2(q, k), truth(*points("far from 0"), "l2")) < 1e-3
+    with pytest.raises(AssertionError, match="were taken"):
+        minus_l2(*points("near", "float32"))
