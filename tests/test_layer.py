@@ -183,15 +183,15 @@ def test_masks_of_query_value_and_key_are_all_used(x, y):
         & query_mask[:, :, None]
         & (np.arange(KEYS) <= np.arange(TOKENS)[:, None])
     )
+    inputs = with_mask(x, query_mask), with_mask(y, value_mask), with_mask(y, key_mask)
+    how = {"attention_mask": attention_mask, "use_causal_mask": True}
     expected = layer(x, y, y, attention_mask=together)
-    found = layer(
-        with_mask(x, query_mask),
-        with_mask(y, value_mask),
-        with_mask(y, key_mask),
-        attention_mask=attention_mask,
-        use_causal_mask=True,
-    )
-    assert worst(found, expected) < 1e-6
+    assert worst(layer(*inputs, **how), expected) < 1e-6
+    output, weights = layer(*inputs, **how, return_attention_scores=True)
+    assert worst(output, expected) < 1e-6
+    assert not np.asarray(weights)[
+        ~np.broadcast_to(together[:, None], weights.shape)
+    ].any()
 
 
 def test_the_mask_is_passed_on_and_the_callers_tensor_left_alone(x):
@@ -339,3 +339,13 @@ def test_bad_inputs_are_named(x, y):
         make()(x, y, x)
     with pytest.raises(ValueError, match=r"attention_mask of shape \(2, 7, 5\)"):
         make()(x, attention_mask=np.ones((2, 7, 5), bool))
+
+
+def test_quantized_projections_are_used_as_quantized():
+    """Few features go straight into heads, but not past int8's own product."""
+    tokens = keras.Input((7, 4))
+    model = keras.Model(tokens, CustomMultiheadAttention(16, 2)(tokens))
+    x = np.random.default_rng(0).normal(size=(3, 7, 4)).astype("float32")
+    before = model(x).numpy()
+    model.quantize("int8")
+    assert 0 < worst(model(x), before) < 0.05 * abs(before).max()

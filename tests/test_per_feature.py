@@ -75,6 +75,16 @@ def test_small_scores_need_no_weights(monkeypatch):
         lean(*qkv(5.0, "float32"))
 
 
+def test_masked_keys_need_no_weights_however_far_they_are(monkeypatch):
+    # The second half: a key after a masked one would have it as its predecessor.
+    mask = (np.arange(S) < S // 2)[None, None, None]
+    expected, _ = reference.attend(*qkv(1e-3), "differential", mask=mask)
+    q, k, v = qkv(1e-3, "float32")
+    k[:, :, S // 2 :] = 1e6
+    monkeypatch.setattr(per_feature, "_exact_sums", None)
+    assert worst(lean(q, k, v, mask), expected) < 1e-6
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_series_ends_below_rounding(degree, dtype):
