@@ -157,15 +157,14 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
 
 def plot_seeds(
     panels: dict[str, dict[str, list[float]]],
-    marks: dict[str, list[float]] | None = None,
+    bands: dict[str, tuple[float, float]] | None = None,
 ) -> Figure:
     """Each seed's value as a dot, with mean and interval, by what was trained.
 
     Args:
-        panels: dict from an axis's label to a dict from attention type (or
-            `Config.label`) to the values, one a seed.
-        marks: dict from an axis's label to values to compare with, drawn as lines
-            across the panel, as the published figures are.
+        panels: dict from an axis's label to a dict from a row's name, whose first
+            word is an attention type, to the values, one a seed.
+        bands: dict from an axis's label to the bounds of a range to be shaded.
 
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
@@ -176,10 +175,10 @@ def plot_seeds(
     for axes, (label, values) in zip(
         figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
     ):
-        for value in (marks or {}).get(label, []):
-            axes.axvline(value, color="#bbbbbb", linewidth=1, zorder=0)
+        if label in (bands or {}):
+            axes.axvspan(*bands[label], color="#eeeeee", zorder=0)
         for row, name in enumerate(names):
-            color = COLORS[name.split(" + ")[0]]
+            color = COLORS[name.split()[0]]
             found = estimate(values[name])
             axes.scatter(
                 values[name], [row] * found.count, s=25, color=color, alpha=0.5
@@ -192,7 +191,8 @@ def plot_seeds(
                 alpha=0.35,
                 solid_capstyle="butt",
             )
-            axes.plot(found.mean, row, "|", color="black", markersize=14)
+            if found.count > 1:
+                axes.plot(found.mean, row, "|", color="black", markersize=14)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
         axes.spines[["top", "right", "left"]].set_visible(False)

@@ -34,6 +34,9 @@ MARGIN = 0.01
 #: The two metrics that neither training nor early stopping has seen.
 TEST_METRICS = ("test_loss", "test_accuracy")
 
+#: The grid of runs like those of the published table.
+AS_PUBLISHED = "published/split-0.2"
+
 #: What guessing gives where both labels are equally frequent.
 CHANCE = 0.5
 
@@ -333,7 +336,7 @@ def _report_published(grids):
         table_of_means(f"The baseline, {_words(grid)}", results)
         for grid, results in grids.items()
     ]
-    if baseline := grids.get("published/split-0.2"):
+    if baseline := grids.get(AS_PUBLISHED):
         title = "The published figures against the baseline's spread"
         tables.append(table_of_published(title, baseline))
     return tables
@@ -392,28 +395,24 @@ def draw(folder: str | os.PathLike, into: str | os.PathLike) -> list[Path]:
         if name == "order":
             figures = {name: _draw_order(grids)}
         else:
-            figures = {grid: _draw_grid(name, of) for grid, of in grids.items()}
+            figures = {grid: _draw_grid(grid, of) for grid, of in grids.items()}
         for grid, figure in figures.items():
             paths.append(into / f"{grid.replace('/', '-')}.png")
             figure.savefig(paths[-1], dpi=160)
     return paths
 
 
-def _draw_grid(study, results):
-    columns = {metric: values(results, metric) for metric in TEST_METRICS}
-    marks = {}
-    if study == "published":
-        marks = {
-            metric: [figures[METRICS.index(metric)] for figures in PUBLISHED.values()]
-            for metric in TEST_METRICS
-        }
-    return plot_seeds(
-        {
-            _words(metric): {label: [*of.values()] for label, of in column.items()}
-            for metric, column in columns.items()
-        },
-        {_words(metric): found for metric, found in marks.items()},
-    )
+def _draw_grid(grid, results):
+    panels, bands = {}, {}
+    for metric in TEST_METRICS:
+        panel = {label: [*of.values()] for label, of in values(results, metric).items()}
+        if grid == AS_PUBLISHED:
+            spread = predict(panel["none"])
+            bands[_words(metric)] = spread.low, spread.high
+            for name, figures in PUBLISHED.items():
+                panel[f"{name} (published)"] = [figures[METRICS.index(metric)]]
+        panels[_words(metric)] = panel
+    return plot_seeds(panels, bands)
 
 
 def _draw_order(grids):
