@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
+from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from diffattn.plots import plot_matrix, plot_seeds
@@ -393,16 +394,26 @@ def draw(folder: str | os.PathLike, into: str | os.PathLike) -> list[Path]:
     paths = []
     for name, grids in studies_in(folder).items():
         if name == "order":
-            figures = {name: _draw_order(grids)}
+            figures = {name: plot_order(grids)}
         else:
-            figures = {grid: _draw_grid(grid, of) for grid, of in grids.items()}
+            figures = {grid: plot_grid(grid, of) for grid, of in grids.items()}
         for grid, figure in figures.items():
             paths.append(into / f"{grid.replace('/', '-')}.png")
             figure.savefig(paths[-1], dpi=160)
     return paths
 
 
-def _draw_grid(grid, results):
+def plot_grid(grid: str, results: dict) -> Figure:
+    """Test loss and accuracy of a grid, a dot a seed, with mean and interval.
+
+    Args:
+        grid: the grid's name; with `AS_PUBLISHED`, the published figures stand below,
+            and a band says where one more run lies.
+        results: as `diffattn.results.read_results` gives them.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
     panels, bands = {}, {}
     for metric in TEST_METRICS:
         panel = {label: [*of.values()] for label, of in values(results, metric).items()}
@@ -415,7 +426,15 @@ def _draw_grid(grid, results):
     return plot_seeds(panels, bands)
 
 
-def _draw_order(grids):
+def plot_order(grids: dict[str, dict]) -> Figure:
+    """Mean test accuracy by what was trained and by task.
+
+    Args:
+        grids: dict from a grid's name to its results.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+    """
     accuracies = {
         _words(grid.split("/")[-1]): {
             label: [*of_seed.values()]
