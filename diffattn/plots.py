@@ -240,3 +240,39 @@ def plot_matrix(
     axes.spines[:].set_visible(False)
     figure.colorbar(image, label=label)
     return figure
+
+
+def plot_weights(
+    words: list[str], weights: np.ndarray, titles: list[str] | None = None
+) -> Figure:
+    """Attention weights as coloured tables, side by side.
+
+    Args:
+        words: the T words.
+        weights: array of shape (N, T, T), one table each; row i is what word i
+            attends to.
+        titles: the N tables' titles; "head 0" and so on by default.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    count = len(weights)
+    size = 1 + 0.28 * len(words)
+    figure = Figure(
+        figsize=(min(2 + size * count, 9), 1.2 + size),
+        layout="constrained",
+        facecolor="white",
+    )
+    panels = figure.subplots(1, count, squeeze=False, sharey=True)[0]
+    titles = titles or [f"head {n}" for n in range(count)]
+    for axes, table, title in zip(panels, weights, titles, strict=True):
+        image = axes.imshow(table, cmap="cividis", vmin=0, vmax=np.max(weights))
+        axes.set_title(title)
+        axes.set_xticks(range(len(words)), words, rotation=90)
+        axes.set_yticks(range(len(words)), words)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+    panels[0].set_ylabel("query")
+    figure.supxlabel("key")
+    figure.colorbar(image, ax=panels, label="weight")
+    return figure

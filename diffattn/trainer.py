@@ -90,6 +90,35 @@ class Run:
         batches = strings.batch(self.config.batch_size)
         return self.model.predict(batches, verbose=0)[:, 0]
 
+    def attention(self, text: str) -> tuple[list[str], np.ndarray]:
+        """How the words of a text attend to each other.
+
+        Args:
+            text: a str, raw.
+
+        Returns:
+            (words, weights): the T words that the model reads, "[UNK]" for one that
+            it does not know; and a NumPy array of shape (H, T, T), for
+            ``differential`` (H, T, T, d), in which row i is what word i attends to.
+            Padding, where it is attended to, is left out.
+
+        Raises:
+            ValueError: if the run is of the baseline, which has no attention.
+        """
+        if self.config.attention_type == "none":
+            raise ValueError("the baseline, attention_type='none', has no attention")
+        vectorizer, classifier = self.model.layers[1:3]
+        tokens = vectorizer(tf.constant([text]))
+        x = classifier.get_layer("embedding")(tokens)
+        if self.config.positional_encoding:
+            x = classifier.get_layer("positions")(x)
+        layer = classifier.get_layer("attention")
+        _, weights = layer(x, return_attention_scores=True)
+        vocabulary = vectorizer.get_vocabulary()
+        words = [vocabulary[token] for token in tokens[0].numpy() if token]
+        count = len(words)
+        return words, weights.numpy()[0, :, :count, :count]
+
     def evaluate(self, reviews: Reviews) -> dict[str, float]:
         """Loss and accuracy on labelled texts.
 

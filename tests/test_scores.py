@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import reference
 from keras import ops
-from tools import D, gradients, qkv, worst
+from tools import D, T, gradients, qkv, worst
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention import attend
 from diffattn.scores import REGISTRY, SYMMETRIES, register, score
+from diffattn.symmetries import TRANSFORMATIONS, change_of_weights
 
 
 def test_the_six_names_are_the_registry():
@@ -78,48 +79,43 @@ def test_5_differential_is_differential_sum_with_one_head_a_feature():
     assert worst(attend(q, k, v, "differential")[0], expected) < 1e-12
 
 
-def _permuted(q, k, rng):
-    order = rng.permutation(q.shape[2])
-    return q[:, :, order], k[:, :, order]
-
-
-def _rotated(q, k, rng):
-    rotation, _ = np.linalg.qr(rng.normal(size=(D, D)))
-    return q @ rotation, k @ rotation
-
-
-def _stretched(q, k, rng):
-    factors = rng.uniform(0.3, 3, size=(2, *q.shape[:3], 1))
-    return q * factors[0], k * factors[1]
-
-
-TRANSFORMS = {
-    "permutation": _permuted,
-    "key_translation": lambda q, k, rng: (q, k + rng.normal(size=D)),
-    "joint_translation": lambda q, k, rng: [x + _SHIFT for x in (q, k)],
-    "rotation": _rotated,
-    "rescaling": _stretched,
-}
-_SHIFT = np.random.default_rng(5).normal(size=D)
-
-
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_6_and_7_symmetries_hold_where_declared_and_nowhere_else(
     attention_type, symmetry
 ):
-    rng = np.random.default_rng(3)
-    q, k, v = qkv(tokens=11)
-    weights = ops.convert_to_numpy(attend(q, k, v, attention_type)[1])
-    changed = TRANSFORMS[symmetry](q, k, np.random.default_rng(3))
-    found = ops.convert_to_numpy(attend(*changed, v, attention_type)[1])
-    if symmetry == "permutation":
-        order = rng.permutation(11)
-        weights = weights[:, :, order][:, :, :, order]
+    change = change_of_weights(attention_type, symmetry)
     if symmetry in REGISTRY[attention_type].symmetries:
-        assert worst(found, weights) < 1e-12
+        assert change < 1e-12
     else:
-        assert worst(found, weights) > 1e-3
+        assert change > 1e-3
+
+
+def test_every_symmetry_can_be_carried_out():
+    assert TRANSFORMATIONS.keys() == SYMMETRIES.keys()
+    with pytest.raises(ValueError, match="symmetry must be one of permutation, key_"):
+        change_of_weights("l1_norm", "time")
+
+
+def test_the_transformations_are_what_they_say():
+    q, k, _ = qkv(keys=T)
+    lengths = np.linalg.norm
+    for name, transform in TRANSFORMATIONS.items():
+        q2, k2 = transform(q, k, np.random.default_rng(0))
+        assert worst(q2, q) > 0.1 or name == "key_translation"
+        assert worst(k2, k) > 0.1
+        if name == "permutation":
+            assert worst(np.sort(k2, axis=2), np.sort(k, axis=2)) == 0
+        if name.endswith("translation"):
+            assert np.ptp(k2 - k, axis=(0, 1, 2)).max() < 1e-12
+        if name == "joint_translation":
+            assert worst((q2 - q)[0, 0], (k2 - k)[0, 0]) < 1e-12
+        if name == "rotation":
+            assert worst(lengths(k2, axis=-1), lengths(k, axis=-1)) < 1e-12
+            assert worst((q2 * k2).sum(-1), (q * k).sum(-1)) < 1e-12
+        if name == "rescaling":
+            assert (np.ptp(k2 / k, axis=-1) < 1e-12).all()
+            assert (k2 / k).min() > 0
 
 
 def test_order_aware_are_the_two_differential_types():

@@ -6,6 +6,8 @@ from dataclasses import asdict
 import keras
 import numpy as np
 import pytest
+import reference
+from tools import worst
 
 from diffattn import Config, load_run, load_sample, train, trainer
 from diffattn.config import DATA_SETTINGS, MODEL_TYPES
@@ -85,6 +87,30 @@ def test_a_loaded_run_answers_raw_text_as_it_was_measured(run):
     )
     assert again.predict([]).shape == (0,)
     assert np.isfinite(again.predict([""])).all()
+
+
+def test_the_attention_of_a_text_is_the_specifications(run):
+    words, weights = run.attention("Not GOOD,<br />but splendiferous!")
+    assert words == ["not", "good", "but", "[UNK]"]
+    _, vectorizer, classifier, _ = run.model.layers
+    vocabulary = vectorizer.get_vocabulary()
+    table, w_q, b_q, w_k, b_k, *_ = (
+        w.astype("float64") for w in classifier.get_weights()
+    )
+    x = table[[vocabulary.index(word) for word in words]]
+    heads = run.config.num_heads
+    q, k = (
+        (x @ w + b).reshape(1, len(words), heads, -1).swapaxes(1, 2)
+        for w, b in ((w_q, b_q), (w_k, b_k))
+    )
+    _, expected = reference.attend(q, k, k, "differentialSum")
+    assert worst(weights, expected[0]) < 1e-5
+
+
+def test_the_baseline_has_no_attention(tmp_path):
+    run = train(output=tmp_path, verbose=0, attention_type="none", epochs=1)
+    with pytest.raises(ValueError, match="'none', has no attention"):
+        run.attention("good")
 
 
 def test_the_same_seed_gives_the_same_metrics(run, tmp_path):
