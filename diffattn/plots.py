@@ -257,9 +257,9 @@ def plot_weights(
         A `matplotlib.figure.Figure` with an opaque ground.
     """
     count = len(weights)
-    size = 1 + 0.28 * len(words)
+    side = min(0.6 + 0.28 * len(words), 7.2 / count)
     figure = Figure(
-        figsize=(min(2 + size * count, 9), 1.2 + size),
+        figsize=(1.8 + side * count, 1.2 + side),
         layout="constrained",
         facecolor="white",
     )
