@@ -295,8 +295,12 @@ def _train_table(options, given):
         raise UserError(error) from error
     with _quiet():
         from diffattn.study import run_grid
-    for folder_of_grid, configs in grids.items():
-        run_grid(configs, folder_of_grid, cluster=options.cluster)
+    try:
+        for folder_of_grid, configs in grids.items():
+            run_grid(configs, folder_of_grid, cluster=options.cluster)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on", file=sys.stderr)
+        raise
 
 
 @contextmanager

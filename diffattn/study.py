@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -59,7 +60,9 @@ def run_grid(
         total=len(configs),
         initial=len(configs) - len(missing),
         unit="run",
-        disable=None if progress else True,
+        disable=not progress,
+        # In a log file, every line stays.
+        mininterval=0.1 if sys.stderr.isatty() else 60,
     )
     folder.mkdir(parents=True, exist_ok=True)
     for config, result in bar:
