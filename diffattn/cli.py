@@ -155,14 +155,15 @@ def _add_table(commands):
         "settings are those of `diffattn train`.",
     )
     parser.set_defaults(command=_table)
-    parser.add_argument(
+    either = parser.add_mutually_exclusive_group()
+    either.add_argument(
         "--from",
         dest="source",
         metavar="FOLDER",
         help="only read the results in this folder",
     )
     studies = "; ".join(f"{name}: {s.question}" for name, s in STUDIES.items())
-    parser.add_argument(
+    either.add_argument(
         "--study",
         choices=STUDIES,
         metavar="NAME",

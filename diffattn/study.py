@@ -19,7 +19,7 @@ from diffattn.provenance import provenance
 from diffattn.results import ResultError, read_result, result_path
 from diffattn.trainer import UNFINISHED, fit_and_evaluate, tokenize, write_json
 
-#: Seeds and threads belong to the whole process, so it trains one model at a time.
+#: Two trainings in one process would share its threads and memory.
 _ONE_AT_A_TIME = Lock()
 
 
@@ -34,7 +34,7 @@ def run_grid(
 
     What is there already is not trained again, and a run that was interrupted goes
     on after the last epoch that it finished. A run that fails or diverges is kept
-    as a result with an ``error`` in it.
+    as a result with an ``error`` in it; it is tried again once its file is deleted.
 
     Args:
         configs: the runs, as `diffattn.config.grid` gives them.
@@ -64,8 +64,8 @@ def run_grid(
         # In a log file, every line stays.
         mininterval=0.1 if sys.stderr.isatty() else 60,
     )
-    folder.mkdir(parents=True, exist_ok=True)
     for config, result in bar:
+        folder.mkdir(parents=True, exist_ok=True)
         write_json(result_path(config, folder), result)
 
 

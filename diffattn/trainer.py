@@ -115,7 +115,7 @@ class Run:
         layer = classifier.get_layer("attention")
         _, weights = layer(x, return_attention_scores=True)
         vocabulary = vectorizer.get_vocabulary()
-        words = [vocabulary[token] for token in tokens[0].numpy() if token]
+        words = [str(vocabulary[token]) for token in tokens[0].numpy() if token]
         count = len(words)
         return words, weights.numpy()[0, :, :count, :count]
 

@@ -87,6 +87,8 @@ def test_version():
         (["table", "--from", "tests"], "there are no results in tests"),
         (["table", "--from", "tests", "--epochs", "3"], "--from does not go with --ep"),
         (["table", "--study", "order", "--seeds", "3"], "order does not go with --se"),
+        (["table", "--from", "tests", "--study", "order"], "not allowed with argument"),
+        (["table", "--data", "nowhere"], "there is no file or folder nowhere"),
         (["table", "--study", "speed"], "argument --study: invalid choice: 'speed'"),
         (["table", "--attention-types", "l3"], "attention_type must be one of scaled_"),
         (["table", "--seeds", "0"], "seeds must be a positive integer"),
