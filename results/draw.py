@@ -11,6 +11,7 @@ from diffattn.costs import growth, ratio, read_costs
 from diffattn.plots import plot_accuracies, plot_costs, plot_growth
 from diffattn.results import read_results
 from diffattn.sample import sample_ceiling
+from diffattn.tables import AS_PUBLISHED, plot_grid
 
 results = Path(__file__).parent
 folder = Path(sys.argv[1])
@@ -20,6 +21,9 @@ accuracies = {
     for attention_type, runs in read_results(results / "sample").items()
 }
 plot_accuracies(accuracies, sample_ceiling()).savefig(folder / "sample.png", dpi=160)
+
+published = read_results(results / AS_PUBLISHED)
+plot_grid(AS_PUBLISHED, published).savefig(folder / "published.png", dpi=160)
 
 # The benchmark takes half an hour: its pictures are drawn where it has been run.
 costs = read_costs(results / "benchmark")
