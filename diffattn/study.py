@@ -61,6 +61,7 @@ def run_grid(
         initial=len(configs) - len(missing),
         unit="run",
         disable=not progress,
+        delay=1,  # a mistake is told at once, and alone
         # In a log file, every line stays.
         mininterval=0.1 if sys.stderr.isatty() else 60,
     )
