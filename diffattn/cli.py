@@ -205,14 +205,14 @@ def _add_table(commands):
     _add_settings(parser, without=("attention_type", "seed"))
 
 
-def _settings(options):
-    """The settings of `Config` that were given."""
-    names = {setting.name for setting in fields(Config)}
+def _given(options, *more):
+    """The settings of `Config`, and more options, that were given."""
+    names = {*more, *(setting.name for setting in fields(Config))}
     return {name: value for name, value in vars(options).items() if name in names}
 
 
 def _train(options):
-    settings = _settings(options)
+    settings = _given(options)
     if options.resume is None:
         try:
             Config.make(**settings)
@@ -258,12 +258,7 @@ def _predict(options):
 
 
 def _table(options):
-    what = {
-        name: getattr(options, name)
-        for name in ("attention_types", "seeds")
-        if hasattr(options, name)
-    }
-    given = what | _settings(options)
+    given = _given(options, "attention_types", "seeds")
     if given and (fixed := "--from" if options.source else options.study):
         raise UserError(f"{fixed} does not go with {', '.join(map(_flag, given))}")
     if options.source is None:
