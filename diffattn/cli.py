@@ -270,7 +270,9 @@ def _table(options):
         tables.write_csv(folder, sys.stdout)
     else:
         layout = {"text": "simple", "markdown": "pipe"}[options.format]
-        print("\n\n".join(table.format(layout) for table in tables.report(folder)))
+        with _quiet():
+            report = tables.report(folder)
+        print("\n\n".join(table.format(layout) for table in report))
     if options.figures is not None:
         tables.draw(folder, options.figures)
 

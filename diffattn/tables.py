@@ -67,6 +67,10 @@ class Table:
         cells = tabulate(self.rows, self.headers, layout, disable_numparse=True)
         return "\n\n".join([self.title, cells, *self.notes])
 
+    def _repr_markdown_(self):
+        """How a notebook shows it."""
+        return replace(self, title=f"**{self.title}**").format("pipe")
+
 
 def report(folder: str | os.PathLike) -> list[Table]:
     """All tables that can be made from the results in a folder.

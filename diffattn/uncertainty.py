@@ -13,6 +13,9 @@ DIFFERS = "differs"
 ALIKE = "does not differ"
 TOO_FEW = "too few seeds"
 
+#: Metrics come as float32: what differs by less than this is equal.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -121,16 +124,16 @@ def compare(
         level: in (0, 1).
 
     Returns:
-        A `Comparison`: the two differ if the interval leaves out 0; they do not
-        differ if it holds 0 and reaches no further than the margin; else there
-        are too few seeds to say.
+        A `Comparison`: the two differ if the interval leaves out 0, by more than
+        `ROUNDING`; they do not differ if it reaches no further than the margin; else
+        there are too few seeds to say.
     """
     seeds = sorted(values.keys() & reference.keys())
     difference = estimate(
         [values[seed] - reference[seed] for seed in seeds],
         1 - (1 - level) / comparisons,
     )
-    if difference.low > 0 or difference.high < 0:
+    if difference.low > ROUNDING or difference.high < -ROUNDING:
         verdict = DIFFERS
     elif max(abs(difference.low), abs(difference.high)) <= margin:
         verdict = ALIKE

@@ -11,6 +11,7 @@ from scipy import stats
 from diffattn.config import MODEL_TYPES, Config, grid
 from diffattn.published import METRICS, PUBLISHED
 from diffattn.results import ResultError, read_results, result_path
+from diffattn.sample import sample_ceiling
 from diffattn.tables import (
     compare_with_value,
     draw,
@@ -149,11 +150,24 @@ def test_a_report_is_of_one_folder_or_of_all_studies(tmp_path):
         report(tmp_path)
 
 
+def test_the_ceiling_itself_is_not_above_the_ceiling(tmp_path):
+    """Metrics are float32: 0.8 is 0.800000012 there."""
+
+    def metrics(config):
+        above = config.attention_type == "differential"
+        return float(np.float32(sample_ceiling() + 0.1 * above))
+
+    store(tmp_path / "sample", grid(MODEL_TYPES, 3), metrics)
+    notes = report(tmp_path)[0].notes
+    assert notes[-1].endswith("Above that: differential.")
+
+
 def test_layouts(results):
     table = table_of_means("Means", results)
     assert "| attention " in table.format("pipe")
     assert table.format().splitlines()[0] == "Means"
     assert "|" not in table.format()
+    assert table._repr_markdown_().startswith("**Means**\n\n| attention ")
 
 
 def test_csv_has_every_mean(tmp_path):

@@ -67,6 +67,7 @@ def test_the_interval_is_the_one_of_the_paired_test(comparisons):
         ([-0.01, 0.0, 0.01], 0.1, ALIKE, "does not differ within ±0.0249"),
         ([-0.01, 0.0, 0.01], 0.02, TOO_FEW, "too few seeds"),
         ([5.0], 0.1, TOO_FEW, "too few seeds"),
+        ([1e-8] * 3, 0.1, ALIKE, "does not differ within ±0.0001"),  # rounding alone
         ([], 0.1, TOO_FEW, "too few seeds"),
     ],
 )
