@@ -54,13 +54,16 @@ def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figur
     return figure
 
 
-def plot_history(history: dict[str, list[float]], attention_type: str) -> Figure:
+def plot_history(
+    history: dict[str, list[float]], attention_type: str, kept_epoch: int
+) -> Figure:
     """Learning curves: loss and accuracy over the epochs.
 
     Args:
         history: dict with ``loss``, ``val_loss``, ``accuracy`` and
             ``val_accuracy``, one number an epoch.
         attention_type: decides the colour.
+        kept_epoch: int, counted from 1: whose weights the model has.
 
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
@@ -77,10 +80,11 @@ def plot_history(history: dict[str, list[float]], attention_type: str) -> Figure
     for axes, metric, label in panels:
         axes.plot(epochs, history[metric], "o--", color=color, mfc="white")
         axes.plot(epochs, history[f"val_{metric}"], "o-", color=color)
+        axes.axvline(kept_epoch, color="#333333", linestyle=":", zorder=0)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(["training", "validation"], frameon=False)
+    axes.legend(["training", "validation", "kept"], frameon=False)
     figure.suptitle(f"attention type: {attention_type}")
     return figure
 

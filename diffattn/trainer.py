@@ -585,7 +585,9 @@ def _save(folder, config, result, vectorizer, model):
     probability = keras.layers.Activation("sigmoid", name="probability")(logit)
     exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
     exported.save(folder / "model.keras")
-    figure = plot_history(result["history"], config.attention_type)
+    figure = plot_history(
+        result["history"], config.attention_type, result["metrics"]["kept_epoch"]
+    )
     figure.savefig(folder / "learning_curves.png", dpi=150)
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)
