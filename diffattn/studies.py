@@ -22,7 +22,8 @@ def _order(length, distance, seeds=10):
     """The order task, and the blind score with positional encoding as the rival."""
     task = {"data": "order", "sequence_length": length, "distance": distance}
     rival = grid(["scaled_dot_product"], seeds, positional_encoding=True, **task)
-    return [*grid(MODEL_TYPES, seeds, **task), *rival]
+    # Seed by seed, as in a grid of one kind.
+    return sorted([*grid(MODEL_TYPES, seeds, **task), *rival], key=lambda c: c.seed)
 
 
 #: The studies by name.

@@ -311,7 +311,13 @@ def compare_with_value(
     return found
 
 
-def _report_order(grids):
+def table_of_order(title: str, grids: dict[str, dict]) -> Table:
+    """Test accuracy by what was trained and by task, against guessing.
+
+    Args:
+        title: the table's.
+        grids: dict from a grid's name to its results.
+    """
     compared = compare_with_value(grids, CHANCE)
     rows = [
         [label, *(_sight(of_grid.get(grid)) for grid in grids)]
@@ -325,7 +331,7 @@ def _report_order(grids):
         "image. A star marks what differs from that.",
     ]
     headers = ["attention", *(_words(grid.split("/")[-1]) for grid in grids)]
-    return [Table("Order: which of two tokens comes first?", headers, rows, notes)]
+    return Table(title, headers, rows, notes)
 
 
 def _sight(comparison):
@@ -334,6 +340,10 @@ def _sight(comparison):
     difference = comparison.difference
     star = " *" if comparison.verdict == DIFFERS else ""
     return f"{CHANCE + difference.mean:.3f} ± {difference.half_width:.3f}{star}"
+
+
+def _report_order(grids):
+    return [table_of_order("Order: which of two tokens comes first?", grids)]
 
 
 def _report_published(grids):
