@@ -1,0 +1,225 @@
+"""The built book in a real browser: what a reader meets on every page."""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).parents[1]
+HTML = ROOT / "book" / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+PAGES = [TOC["root"], *CHAPTERS, "genindex", "py-modindex", "search"]
+INSTALLED = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+BROWSER = os.environ.get("DIFFATTN_BROWSER") or next(filter(None, INSTALLED), None)
+
+pytestmark = pytest.mark.skipif(
+    not BROWSER, reason="needs Chromium: install it, or name it in DIFFATTN_BROWSER"
+)
+
+
+def sources():
+    """Every file that the book is made from."""
+    for folder in ("book", "diffattn", "results"):
+        for path in (ROOT / folder).rglob("*"):
+            made = {"_build", "__pycache__", ".ipynb_checkpoints"} & set(path.parts)
+            if path.is_file() and not made:
+                yield path
+
+
+def build_if_stale():
+    """As `make book` does; the search index is the last file that a build writes."""
+    built = HTML / "searchindex.js"
+    newest = max(path.stat().st_mtime for path in sources())
+    if built.exists() and built.stat().st_mtime > newest:
+        return
+    build = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "--all"]
+    strict = ["--warningiserror", "--keep-going"]
+    run = subprocess.run([*build, *strict], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
+
+
+class Handler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Not every request, into the report of the first test that fails."""
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The address of the book, served on this machine."""
+    build_if_stale()
+    handler = functools.partial(Handler, directory=HTML)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Closed with this module: its event loop would disturb the chapters' kernels."""
+    quiet = ["background-networking", "component-update", "gpu", "quic", "sync"]
+    options = ["--no-first-run", *(f"--disable-{name}" for name in quiet)]
+    with sync_playwright() as playwright:
+        launch = playwright.chromium.launch
+        browser = launch(executable_path=BROWSER, args=options)
+        yield browser
+        browser.close()
+
+
+def watch(page, site):
+    """A list that fills with what goes wrong while the page loads."""
+    troubles = []
+
+    def note(wrong, what):
+        if wrong:
+            troubles.append(what)
+
+    own = (site, "data:", "blob:")
+    page.on("console", lambda m: note(m.type == "error", f"console: {m.text}"))
+    page.on("pageerror", lambda error: note(True, f"uncaught: {error}"))
+    page.on("requestfailed", lambda r: note(True, f"failed: {r.url}"))
+    page.on("response", lambda r: note(r.status >= 400, f"{r.status}: {r.url}"))
+    page.on("request", lambda r: note(not r.url.startswith(own), f"leaves: {r.url}"))
+    return troubles
+
+
+@pytest.fixture(scope="module", params=PAGES)
+def visit(request, browser, site):
+    """A page, typeset and with all that it folds away unfolded, and its troubles.
+
+    Loaded once for all its tests; a test that changes it changes it back.
+    """
+    page = browser.new_page(reduced_motion="reduce")
+    troubles = watch(page, site)
+    page.goto(f"{site}{request.param}.html", wait_until="networkidle")
+    page.evaluate("window.MathJax?.startup?.promise")
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    page.evaluate("document.querySelectorAll('.toggle-button').forEach(b => b.click())")
+    yield page, tuple(troubles)
+    page.close()
+
+
+def test_a_page_loads_in_silence_and_from_here_alone(visit):
+    _, troubles = visit
+    assert troubles == ()
+
+
+def test_all_maths_is_typeset(visit):
+    page, _ = visit
+    raw = "e => !e.querySelector('mjx-container') && e.textContent"
+    maths = "[...document.querySelectorAll('.math')]"
+    assert page.evaluate(f"{maths}.map({raw}).filter(Boolean)") == []
+    # What MathJax cannot read it shows as an error, an unknown command in red.
+    wrong = page.locator("mjx-merror, mtext[mathcolor='red']")
+    assert wrong.all_text_contents() == []
+    text = page.evaluate(
+        """() => {
+            const copy = document.body.cloneNode(true);
+            const unread = "script, style, pre, code, mjx-container";
+            copy.querySelectorAll(unread).forEach(e => e.remove());
+            return copy.textContent;
+        }"""
+    )
+    assert re.findall(r"\\[(\[]|\$\$|\\begin\{", text) == []
+
+
+def test_a_page_shows_nothing_that_cells_wrote_to_stderr(visit):
+    page, _ = visit
+    assert page.locator(".output.stderr").all_inner_texts() == []
+
+
+def test_every_image_is_described(visit):
+    page, _ = visit
+    images = page.evaluate("[...document.images].map(i => [i.src, i.alt.trim()])")
+    bad = re.compile(r"^$|\.(png|svg|jpe?g|gif)$|[0-9a-f]{16}", re.IGNORECASE)
+    assert [image for image in images if bad.search(image[1])] == []
+
+
+@functools.cache
+def anchors(path):
+    return set(re.findall(r'\bid="([^"]*)"', path.read_text()))
+
+
+def test_every_link_within_the_book_leads_somewhere(visit, site):
+    page, _ = visit
+    linked = "[...document.querySelectorAll('[href], [src]')].map(e => e.href || e.src)"
+    for link in {link for link in page.evaluate(linked) if link.startswith(site)}:
+        name, _, anchor = link.removeprefix(site).partition("#")
+        path = HTML / unquote(name.partition("?")[0] or "index.html")
+        assert path.is_file(), link
+        assert not anchor or unquote(anchor) in anchors(path), link
+
+
+def test_headings_skip_no_level(visit):
+    page, _ = visit
+    headings = page.locator("h1, h2, h3, h4, h5, h6").filter(visible=True)
+    levels = headings.evaluate_all("all => all.map(h => Number(h.tagName[1]))")
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(b <= a + 1 for a, b in pairwise(levels))
+
+
+def test_a_phone_does_not_scroll_sideways(visit):
+    page, _ = visit
+    usual = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
+    wide, shown = page.evaluate(
+        "(({scrollWidth, clientWidth}) => [scrollWidth, clientWidth])"
+        "(document.scrollingElement)"
+    )
+    page.set_viewport_size(usual)
+    assert wide <= shown
+
+
+# docutils writes a list of doc-biblioentry, as the first version of that role asked
+# for; later ones deprecate it, and axe takes none of it for an item.
+DOCUTILS = ("aria-required-children", ".citation-list")
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_a_page_is_accessible(visit, mode):
+    page, _ = visit
+    page.emulate_media(color_scheme=mode)
+    page.wait_for_function(f"document.documentElement.dataset.theme === '{mode}'")
+    found = Axe().run(page).response["violations"]
+    grave = [
+        f"{rule['id']}: {node['html']}: {node['failureSummary']}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+        for node in rule["nodes"]
+        if (rule["id"], *node["target"]) != DOCUTILS
+    ]
+    assert grave == []
+
+
+def test_the_site_begins_with_the_first_page(browser, site):
+    page = browser.new_page()
+    page.goto(site)
+    page.wait_for_url(f"{site}{TOC['root']}.html")
+    page.close()
+
+
+def test_the_search_finds_a_chapter_by_its_score(browser, site):
+    page = browser.new_page()
+    page.goto(f"{site}search.html")
+    page.get_by_role("searchbox").filter(visible=True).first.fill("differentialSum")
+    page.keyboard.press("Enter")
+    page.get_by_text("Search finished").wait_for()
+    found = page.locator("#search-results li a").evaluate_all(
+        "links => links.map(a => a.pathname)"
+    )
+    page.close()
+    assert "/differential_sum.html" in found
