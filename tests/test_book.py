@@ -1,0 +1,90 @@
+"""The book and what it rests on: the package, and nothing from elsewhere."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "book"
+
+# For each chapter: what its score's code says, and what a mistake there would say.
+MISTAKES = {
+    "scaled_dot_product": ("1 / math.sqrt(dim)", "1 / dim"),
+    "cosine_similarity": ("_times(_cosines(query", "-_times(_cosines(query"),
+    "l1_norm": ("_times(minus_l1(query", "2 * _times(minus_l1(query"),
+    "l2_norm": ("_times(minus_l2(query", "-_times(minus_l2(query"),
+    "differential_sum": ("products - ops.pad(", "products + ops.pad("),
+    "differential": ("key) - products(prev", "key) + products(prev"),
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package, for kernels to import in its stead."""
+    copy = tmp_path / "diffattn"
+    shutil.copytree(ROOT / "diffattn", copy)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return copy
+
+
+def run(chapter, package):
+    """Run a chapter as the book's build does, but with that copy of the package."""
+    notebook = nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4)
+    check = f"if diffattn.__path__ != [{str(package)!r}]: raise ImportError"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(f"import diffattn\n{check}"))
+    settings = {"kernel_name": "python3", "timeout": 120}
+    folder = {"metadata": {"path": str(BOOK)}}
+    NotebookClient(notebook, resources=folder, **settings).execute()
+
+
+def test_a_chapter_passes_with_a_copy_of_the_package(package):
+    run("differential_sum", package)
+
+
+@pytest.mark.parametrize("chapter", MISTAKES)
+def test_a_mistake_in_a_score_ends_its_chapter(package, chapter):
+    right, wrong = MISTAKES[chapter]
+    scores = package / "scores.py"
+    assert scores.read_text().count(right) == 1
+    scores.write_text(scores.read_text().replace(right, wrong))
+    with pytest.raises(CellExecutionError) as failure:
+        run(chapter, package)
+    assert failure.value.ename == "AssertionError"
+
+
+def alone(*command, **settings):
+    """Run a command with no network but its own loopback."""
+    unshare = ["unshare", "--map-root-user", "--net"]
+    pipes = {"capture_output": True, "text": True}
+    return subprocess.run([*unshare, *command], **pipes, **settings)
+
+
+@pytest.fixture
+def no_network():
+    if not shutil.which("unshare") or alone("true").returncode:
+        pytest.skip("needs unshare and the permission to use it")
+    names = "import socket; print([name for _, name in socket.if_nameindex()])"
+    assert alone(sys.executable, "-c", names).stdout == "['lo']\n"
+
+
+def test_the_book_builds_without_a_network(no_network, tmp_path):
+    """Cells do not run here: every chapter does in its own test, and they take
+    minutes. Extensions, theme, maths and references are what might ask elsewhere.
+    The figures that cells draw are missing, so that what refers to them warns."""
+    book = tmp_path / "book"
+    shutil.copytree(BOOK, book, ignore=shutil.ignore_patterns("_build"))
+    config = yaml.safe_load((book / "_config.yml").read_text())
+    config["execute"]["execute_notebooks"] = "off"
+    config["sphinx"]["config"]["suppress_warnings"] = ["myst.domains", "ref.numref"]
+    (book / "_config.yml").write_text(yaml.safe_dump(config))
+    build = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "--all"]
+    built = alone(*build, "--warningiserror", "--keep-going", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr[-2000:]
+    assert (book / "_build" / "html" / "index.html").exists()
