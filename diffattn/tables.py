@@ -29,7 +29,7 @@ from diffattn.uncertainty import (
 #: What every type is compared with.
 REFERENCE = "scaled_dot_product"
 
-#: A difference in loss or accuracy of no more than this is of no consequence.
+#: An interval that holds 0 says "no difference" if it reaches no further than this.
 MARGIN = 0.01
 
 #: The two metrics that neither training nor early stopping has seen.
@@ -214,7 +214,8 @@ def table_of_differences(title: str, results: dict) -> Table:
     notes = [
         f"Differences to {REFERENCE} with the same seed: their mean, and its interval; "
         f"all {len(rows)} intervals hold together with {LEVEL:.0%} probability "
-        f"(Student's t, Bonferroni). Up to {MARGIN} a difference counts as none.",
+        "(Student's t, Bonferroni). One that holds 0 says that there is no difference "
+        f"if it reaches no further than {MARGIN}.",
         *(conclude(metric, of_type) for metric, of_type in compared.items()),
     ]
     headers = ["attention", "metric", "difference", "interval", "verdict"]

@@ -1,5 +1,6 @@
 """The repository itself: what its files promise each other."""
 
+import inspect
 import json
 import os
 import re
@@ -152,3 +153,20 @@ def test_public_names_have_docstrings():
     for name in diffattn.__all__:
         if name not in ("ATTENTION_TYPES", "__version__"):
             assert getattr(diffattn, name).__doc__
+
+
+def test_the_reference_has_the_layers_signature():
+    """Keras hides it from Sphinx behind (*args, **kwargs), so it is written out."""
+    page = (ROOT / "book" / "api.md").read_text()
+    (written,) = re.findall(r"autoclass:: CustomMultiheadAttention(\(.*\))", page)
+    made = inspect.signature(diffattn.CustomMultiheadAttention.__init__)
+    own = [p.replace(annotation=p.empty) for p in made.parameters.values()][1:]
+    assert written.replace('"', "'") == str(made.replace(parameters=own))
+
+
+def test_the_reference_has_every_public_name():
+    page = (ROOT / "book" / "api.md").read_text()
+    documented = re.findall(
+        r"^\.\. auto(?:data|class|function):: (\w+)", page, re.MULTILINE
+    )
+    assert sorted(documented) == sorted(set(diffattn.__all__) - {"__version__"})
