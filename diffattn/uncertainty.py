@@ -119,7 +119,7 @@ def compare(
 
     Args:
         values, reference: dicts from seed to value. Only seeds in both count.
-        margin: a difference of no more than this is of no consequence.
+        margin: how far an interval that holds 0 may reach, to say "no difference".
         comparisons: int, how many are made together.
         level: in (0, 1).
 
