@@ -1,6 +1,8 @@
 """Figures that commands and chapters share."""
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -19,6 +21,25 @@ COLORS = {
 }
 
 
+def new_figure(
+    width: float, height: float, columns: int = 1, **how
+) -> tuple[Figure, Axes]:
+    """A figure in the style of all others: on white, in dark mode too, open above.
+
+    Args:
+        width, height: in inches.
+        columns: int, number of panels side by side.
+        **how: for `Figure.subplots`, as ``sharey``.
+
+    Returns:
+        (figure, axes): a `matplotlib.figure.Figure`, and its `Axes` or, with more than
+        one column, a NumPy array of them.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    with rc_context({"axes.spines.top": False, "axes.spines.right": False}):
+        return figure, figure.subplots(1, columns, **how)
+
+
 def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figure:
     """Accuracies by attention type, under the ceiling for models blind to order.
 
@@ -30,8 +51,7 @@ def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figur
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
     """
-    figure = Figure(figsize=(8, 3.6), layout="constrained", facecolor="white")
-    axes = figure.subplots()
+    figure, axes = new_figure(8, 3.6)
     names = sorted(accuracies, key=list(COLORS).index, reverse=True)
     for row, name in enumerate(names):
         values = accuracies[name]
@@ -49,7 +69,7 @@ def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figur
     labels = ["none (baseline)" if name == "none" else name for name in names]
     axes.set_yticks(range(len(names)), labels)
     axes.set(xlim=(0.5, 1.02), xlabel="test accuracy")
-    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     return figure
 
@@ -68,22 +88,16 @@ def plot_history(
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
     """
-    figure = Figure(figsize=(8, 3.2), layout="constrained", facecolor="white")
+    figure, panels = new_figure(8, 3.2, 2)
     epochs = range(1, len(history["loss"]) + 1)
     color = COLORS[attention_type]
-    panels = zip(
-        figure.subplots(1, 2),
-        ("loss", "accuracy"),
-        ("binary cross-entropy", "accuracy"),
-        strict=True,
-    )
-    for axes, metric, label in panels:
+    labels = {"loss": "binary cross-entropy", "accuracy": "accuracy"}
+    for axes, (metric, label) in zip(panels, labels.items(), strict=True):
         axes.plot(epochs, history[metric], "o--", color=color, mfc="white")
         axes.plot(epochs, history[f"val_{metric}"], "o-", color=color)
         axes.axvline(kept_epoch, color="#333333", linestyle=":", zorder=0)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.spines[["top", "right"]].set_visible(False)
     axes.legend(["training", "validation", "kept"], frameon=False)
     figure.suptitle(f"attention type: {attention_type}")
     return figure
@@ -100,9 +114,8 @@ def plot_costs(ratios: dict[str, tuple[float, float]], unit: str) -> Figure:
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
     """
-    figure = Figure(figsize=(8, 4), layout="constrained", facecolor="white")
     names = list(ratios)[::-1]
-    panels = figure.subplots(1, 2, sharey=True)
+    figure, panels = new_figure(8, 4, 2, sharey=True)
     for axes, label, values in zip(
         panels, ("time", "memory"), zip(*ratios.values(), strict=True), strict=True
     ):
@@ -116,7 +129,7 @@ def plot_costs(ratios: dict[str, tuple[float, float]], unit: str) -> Figure:
         axes.set_xlim(0.9 * min(widths), 2.2 * max(widths))
         axes.set_xlabel(f"{label}, {unit} = 1")
         axes.set_yticks(rows, names)
-        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     return figure
 
@@ -131,8 +144,7 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
     """
-    figure = Figure(figsize=(8, 4), layout="constrained", facecolor="white")
-    panels = figure.subplots(1, 2)
+    figure, panels = new_figure(8, 4, 2)
     for axes, key, unit in zip(
         panels, ("seconds", "memory"), ("seconds a step", "GB a step"), strict=True
     ):
@@ -152,7 +164,6 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
         axes.set_xticks(x, [f"{value:.0f}" for value in x])
         axes.minorticks_off()
         axes.set(xlabel=label, ylabel=unit)
-        axes.spines[["top", "right"]].set_visible(False)
     figure.legend(
         *panels[0].get_legend_handles_labels(), loc="outside right", frameon=False
     )
@@ -174,11 +185,10 @@ def plot_seeds(
         A `matplotlib.figure.Figure` with an opaque ground.
     """
     names = list(next(iter(panels.values())))[::-1]
-    height = 1.3 + 0.4 * len(names)
-    figure = Figure(figsize=(8, height), layout="constrained", facecolor="white")
-    for axes, (label, values) in zip(
-        figure.subplots(1, len(panels), sharey=True), panels.items(), strict=True
-    ):
+    figure, all_axes = new_figure(
+        8, 1.3 + 0.4 * len(names), len(panels), squeeze=False, sharey=True
+    )
+    for axes, (label, values) in zip(all_axes[0], panels.items(), strict=True):
         if label in (bands or {}):
             axes.axvspan(*bands[label], color="#eeeeee", zorder=0)
         for row, name in enumerate(names):
@@ -199,7 +209,7 @@ def plot_seeds(
                 axes.plot(found.mean, row, "|", color="black", markersize=14)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
-        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     return figure
 
@@ -221,18 +231,15 @@ def plot_matrix(
     names = list(dict.fromkeys(name for of in columns.values() for name in of))
     means = np.array(
         [[estimate(of.get(name, [])).mean for of in columns.values()] for name in names]
-    )
-    figure = Figure(
-        figsize=(8, 1 + 0.42 * len(names)), layout="constrained", facecolor="white"
-    )
-    axes = figure.subplots()
+    )  # NaN for what was not run
+    figure, axes = new_figure(8, 1 + 0.42 * len(names))
     image = axes.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto")
     for (row, column), mean in np.ndenumerate(means):
         dark = mean < (low + high) / 2
         axes.text(
             column,
             row,
-            f"{mean:.2f}",
+            "–" if np.isnan(mean) else f"{mean:.2f}",
             ha="center",
             va="center",
             color="white" if dark else "black",
@@ -262,12 +269,9 @@ def plot_weights(
     """
     count = len(weights)
     side = min(0.6 + 0.28 * len(words), 7.2 / count)
-    figure = Figure(
-        figsize=(1.8 + side * count, 1.2 + side),
-        layout="constrained",
-        facecolor="white",
-    )
-    panels = figure.subplots(1, count, squeeze=False, sharey=True)[0]
+    size = 1.8 + side * count, 1.2 + side
+    figure, all_axes = new_figure(*size, count, squeeze=False, sharey=True)
+    panels = all_axes[0]
     titles = titles or [f"head {n}" for n in range(count)]
     for axes, table, title in zip(panels, weights, titles, strict=True):
         image = axes.imshow(table, cmap="cividis", vmin=0, vmax=np.max(weights))
