@@ -121,7 +121,7 @@ def score(query, key, attention_type: str, *, scale: float | None = None):
 
     - ``scaled_dot_product``: q_i · k_j (scale 1/√d; Vaswani et al., 2017)
     - ``cosine_similarity``: q_i · k_j / (‖q_i‖ ‖k_j‖), and 0 for a zero vector
-    - ``l1_norm``: −Σ_c |q_ic − k_jc|
+    - ``l1_norm``: −Σ_c abs(q_ic − k_jc)
     - ``l2_norm``: −‖q_i − k_j‖₂
     - ``differentialSum``: Σ_c (q_ic k_jc − q_{i−1,c} k_{j−1,c})
     - ``differential``: q_ic k_jc − q_{i−1,c} k_{j−1,c}, one score a feature

@@ -27,6 +27,8 @@ def _order(length, distance, seeds=10):
 
 
 #: The studies by name.
+#:
+#: :meta hide-value:
 STUDIES = {
     "published": Study(
         "Do the published figures lie within the spread of one model, the baseline?",

@@ -184,9 +184,16 @@ def test_a_phone_does_not_scroll_sideways(visit):
     assert wide <= shown
 
 
-# docutils writes a list of doc-biblioentry, as the first version of that role asked
-# for; later ones deprecate it, and axe takes none of it for an item.
-DOCUTILS = ("aria-required-children", ".citation-list")
+# Not ours to mend: docutils makes a list of doc-biblioentry, as that role's first
+# version asked for and axe no longer takes; Sphinx makes a list without terms of the
+# arguments in a signature of several lines.
+EXCUSED = {"aria-required-children": ".citation-list", "definition-list": "dt.sig > dl"}
+
+
+def excused(page, rule, node):
+    (target,) = node["target"]
+    matches = f"e => e.matches({EXCUSED.get(rule['id'])!r})"
+    return rule["id"] in EXCUSED and page.locator(target).evaluate(matches)
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
@@ -200,7 +207,7 @@ def test_a_page_is_accessible(visit, mode):
         for rule in found
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
-        if (rule["id"], *node["target"]) != DOCUTILS
+        if not excused(page, rule, node)
     ]
     assert grave == []
 
