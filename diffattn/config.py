@@ -47,7 +47,7 @@ class Config:
     """All that decides a run, besides the machine and the versions.
 
     The defaults are the documented ones, for the IMDB reviews; `Config.make`
-    takes those that fit the data.
+    takes those that fit the data. ``diffattn train --help`` says what each is.
 
     Raises:
         ValueError: on a value out of its bounds; the message names it.
@@ -134,7 +134,7 @@ class Config:
 
     @property
     def label(self) -> str:
-        """What tables call it: the attention type, and "+ positions" if it has them."""
+        """The attention type, with "+ positions" if it has them, as tables have it."""
         return self.attention_type + " + positions" * self.positional_encoding
 
     def of_data(self) -> "Config":
