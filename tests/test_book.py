@@ -41,11 +41,13 @@ def run(chapter, package):
     notebook.cells.insert(0, nbformat.v4.new_code_cell(f"import diffattn\n{check}"))
     settings = {"kernel_name": "python3", "timeout": 120}
     folder = {"metadata": {"path": str(BOOK)}}
-    NotebookClient(notebook, resources=folder, **settings).execute()
+    return NotebookClient(notebook, resources=folder, **settings).execute()
 
 
 def test_a_chapter_passes_with_a_copy_of_the_package(package):
-    run("differential_sum", package)
+    executed = run("differential_sum", package)
+    counts = [cell.execution_count for cell in executed.cells if "outputs" in cell]
+    assert counts == [*range(1, len(counts) + 1)]
 
 
 @pytest.mark.parametrize("chapter", MISTAKES)
