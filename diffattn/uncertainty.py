@@ -39,6 +39,11 @@ class Estimate:
         """From the mean to either bound."""
         return self.high - self.mean
 
+    @property
+    def reach(self) -> float:
+        """The largest value, of either sign, in the interval."""
+        return max(abs(self.low), abs(self.high))
+
 
 def estimate(values: Sequence[float], level: float = LEVEL) -> Estimate:
     """The mean of the values, with Student's interval: mean ± t s / √n.
@@ -91,15 +96,10 @@ class Comparison:
     difference: Estimate
     verdict: str
 
-    @property
-    def within(self) -> float:
-        """The largest difference, of either sign, in the interval."""
-        return max(abs(self.difference.low), abs(self.difference.high))
-
     def __str__(self):
         if self.verdict != ALIKE:
             return self.verdict
-        return f"{ALIKE} within ±{math.ceil(self.within * 1e4) / 1e4:.4f}"
+        return f"{ALIKE} within ±{math.ceil(self.difference.reach * 1e4) / 1e4:.4f}"
 
 
 def compare(
@@ -135,7 +135,7 @@ def compare(
     )
     if difference.low > ROUNDING or difference.high < -ROUNDING:
         verdict = DIFFERS
-    elif max(abs(difference.low), abs(difference.high)) <= margin:
+    elif difference.reach <= margin:
         verdict = ALIKE
     else:
         verdict = TOO_FEW
