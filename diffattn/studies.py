@@ -57,6 +57,10 @@ STUDIES = {
                 seeds=1,
                 data="imdb",
             ),
+            # Ten epochs end before the baseline has learned what it can.
+            "mechanisms/baseline-40-epochs": grid(
+                ["none"], seeds=5, data="imdb", epochs=40
+            ),
         },
     ),
     "order": Study(
