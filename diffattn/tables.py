@@ -324,9 +324,10 @@ def table_of_order(title: str, grids: dict[str, dict]) -> Table:
         [label, *(_sight(of_grid.get(grid)) for grid in grids)]
         for label, of_grid in compared.items()
     ]
-    seeds = {len(found) for results in grids.values() for found in results.values()}
+    counts = {len(found) for results in grids.values() for found in results.values()}
+    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
     notes = [
-        f"Test accuracy over {min(seeds)} to {max(seeds)} seeds: mean ± half its "
+        f"Test accuracy over {seeds} seeds: mean ± half its "
         f"interval; all intervals hold together with {LEVEL:.0%} probability. "
         f"Guessing gives exactly {CHANCE}: every test sequence comes with its mirror "
         "image. A star marks what differs from that.",
