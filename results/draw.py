@@ -11,7 +11,7 @@ from diffattn.costs import growth, ratio, read_costs
 from diffattn.plots import plot_accuracies, plot_costs, plot_growth
 from diffattn.results import read_results
 from diffattn.sample import sample_ceiling
-from diffattn.tables import AS_PUBLISHED, plot_grid
+from diffattn.tables import AS_PUBLISHED, plot_grid, plot_order, studies_in
 
 results = Path(__file__).parent
 folder = Path(sys.argv[1])
@@ -22,8 +22,13 @@ accuracies = {
 }
 plot_accuracies(accuracies, sample_ceiling()).savefig(folder / "sample.png", dpi=160)
 
-published = read_results(results / AS_PUBLISHED)
-plot_grid(AS_PUBLISHED, published).savefig(folder / "published.png", dpi=160)
+for grid, name in (
+    (AS_PUBLISHED, "published"),
+    ("mechanisms/embed-dim-64", "mechanisms"),
+):
+    found = read_results(results / grid)
+    plot_grid(grid, found).savefig(folder / f"{name}.png", dpi=160)
+plot_order(studies_in(results)["order"]).savefig(folder / "order.png", dpi=160)
 
 # The benchmark takes half an hour: its pictures are drawn where it has been run.
 costs = read_costs(results / "benchmark")
