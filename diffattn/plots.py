@@ -209,6 +209,7 @@ def plot_seeds(
                 axes.plot(found.mean, row, "|", color="black", markersize=14)
         axes.set_yticks(range(len(names)), names)
         axes.set(xlabel=label, ylim=(-0.6, len(names) - 0.4))
+        axes.locator_params(axis="x", nbins=4)  # four digits are wide
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     return figure
