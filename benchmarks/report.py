@@ -38,14 +38,15 @@ def ratios(name, measured):
     keys = {"time": "seconds", "memory": "peak_memory"}
     found = {
         f"{case} / {other}": {
-            what: ratio(measured, case, other, key, **size)
+            what: compared.median
             for what, key in keys.items()
             if name != "pipeline" or what == "time"
+            if (compared := ratio(measured, case, other, key, **size))
         }
         for pairs, size in groups
         for case, other in pairs
     }
-    return {pair: value for pair, value in found.items() if value["time"] is not None}
+    return {pair: value for pair, value in found.items() if value}
 
 
 def table(name, measured):

@@ -4,8 +4,32 @@ import json
 import os
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 import numpy as np
+
+#: Growth is read off the longest sizes: before, a constant part hides it.
+_LAST = 3
+
+
+class Ratio(NamedTuple):
+    """How many times as much one case takes as another.
+
+    Attributes:
+        median: of the ratios, each within one round.
+        low, high: the smallest and the largest of them.
+        rounds: how many there are.
+    """
+
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+    def __str__(self):
+        if self.rounds == 1:
+            return f"{self.median:.2f} (one round)"
+        return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
 def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
@@ -38,24 +62,35 @@ def select(measured: list[dict], case: str, **size) -> list[dict]:
 
 
 def ratio(measured: list[dict], case: str, other: str, key: str, **size):
-    """How a case compares with another: the median over the rounds of the ratios.
+    """How a case compares with another, round by round.
 
     Args:
         measured: measurements, as `read_costs` gives them.
         case, other: names of cases.
-        key: what of them, as ``seconds`` or ``peak_memory``.
+        key: what of them: ``seconds``, ``peak_memory`` (of the whole process), or
+            ``memory`` (what the steps add to it).
         **size: what else of ``what`` must agree, as ``batch``.
 
     Returns:
-        The median of case / other, each within one round; None if no round has
-        both.
+        A `Ratio`, case / other; None if no round has both.
     """
     ours, theirs = (
-        {entry["what"]["round"]: entry[key] for entry in select(measured, name, **size)}
+        {
+            entry["what"]["round"]: _figure(entry, key)
+            for entry in select(measured, name, **size)
+        }
         for name in (case, other)
     )
-    rounds = ours.keys() & theirs.keys()
-    return median(ours[r] / theirs[r] for r in rounds) if rounds else None
+    ratios = [ours[r] / theirs[r] for r in ours.keys() & theirs.keys()]
+    if not ratios:
+        return None
+    return Ratio(median(ratios), min(ratios), max(ratios), len(ratios))
+
+
+def _figure(entry, key):
+    if key == "memory":
+        return entry["peak_memory"] - entry["base_memory"]
+    return entry[key]
 
 
 def growth(measured: list[dict], case: str, axis: str, **fixed) -> dict:
@@ -71,16 +106,14 @@ def growth(measured: list[dict], case: str, axis: str, **fixed) -> dict:
         A dict of arrays ``x`` (along the axis), ``seconds`` and ``memory`` (bytes
         that the steps add to their process), and the exponents of both,
         ``time_exponent`` and ``memory_exponent``: the slopes of straight lines
-        through the logarithms.
+        through the logarithms of the three largest sizes.
     """
     entries = sorted(
         select(measured, case, **fixed), key=lambda entry: entry["what"][axis]
     )
     x = np.array([entry["what"][axis] for entry in entries], float)
     seconds = np.array([entry["seconds"] for entry in entries])
-    memory = np.array(
-        [entry["peak_memory"] - entry["base_memory"] for entry in entries], float
-    )
+    memory = np.array([_figure(entry, "memory") for entry in entries], float)
     return {
         "x": x,
         "seconds": seconds,
@@ -91,4 +124,4 @@ def growth(measured: list[dict], case: str, axis: str, **fixed) -> dict:
 
 
 def _slope(x, y):
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    return float(np.polyfit(np.log(x[-_LAST:]), np.log(y[-_LAST:]), 1)[0])

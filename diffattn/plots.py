@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from diffattn.costs import Ratio
 from diffattn.uncertainty import estimate
 
 #: One colour an attention type throughout: the palette of Okabe and Ito, which
@@ -103,12 +104,14 @@ def plot_history(
     return figure
 
 
-def plot_costs(ratios: dict[str, tuple[float, float]], unit: str) -> Figure:
+def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
     """Time and memory of a training step, as multiples of one of them.
 
     Args:
-        ratios: dict from a case to its time and its memory, those of `unit`
-            being 1.
+        ratios: dict from a case to its time and its memory
+            (`diffattn.costs.Ratio`), those of `unit` being 1. A dot is the median,
+            a line goes from the smallest to the largest; a ratio of 0, which a
+            logarithmic axis has no place for, is left out.
         unit: the name of the case that the others are compared with.
 
     Returns:
@@ -116,19 +119,28 @@ def plot_costs(ratios: dict[str, tuple[float, float]], unit: str) -> Figure:
     """
     names = list(ratios)[::-1]
     figure, panels = new_figure(8, 4, 2, sharey=True)
-    for axes, label, values in zip(
+    for axes, label, column in zip(
         panels, ("time", "memory"), zip(*ratios.values(), strict=True), strict=True
     ):
-        rows = range(len(names))
-        widths = values[::-1]
-        axes.barh(rows, widths, color=[COLORS.get(n, "#bbbbbb") for n in names])
-        axes.axvline(1, color="#333333", linestyle="--", linewidth=1)
-        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-        axes.bar_label(axes.containers[0], fmt="{:.2f}", padding=3, bbox=ground)
+        for row, (name, found) in enumerate(zip(names, column[::-1], strict=True)):
+            if found.low <= 0:
+                continue
+            color = COLORS.get(name, "#888888")
+            axes.plot([found.low, found.high], [row, row], color=color, linewidth=3)
+            axes.plot(found.median, row, "o", color=color)
+            axes.annotate(
+                f"{found.median:.2f}",
+                (found.high, row),
+                (8, 0),
+                textcoords="offset points",
+                va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
+        axes.axvline(1, color="#333333", linestyle="--", linewidth=1, zorder=0)
         axes.set_xscale("log")
-        axes.set_xlim(0.9 * min(widths), 2.2 * max(widths))
+        axes.margins(x=0.25)
         axes.set_xlabel(f"{label}, {unit} = 1")
-        axes.set_yticks(rows, names)
+        axes.set_yticks(range(len(names)), names)
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     return figure

@@ -38,7 +38,7 @@ if "steps" in costs:
     ratios = {
         case: tuple(
             ratio(costs["steps"], case, keras, key, batch=32)
-            for key in ("seconds", "peak_memory")
+            for key in ("seconds", "memory")
         )
         for case in (*ATTENTION_TYPES, keras, *peers)
     }

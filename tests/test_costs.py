@@ -20,10 +20,18 @@ def test_ratio_is_the_median_of_the_rounds():
     theirs = [entry("b", n, 2.0) for n in range(3)]
     failed = {"what": {"case": "b", "tokens": 8, "round": 3}, "error": "killed"}
     measured = [*ours, *theirs, failed]
-    assert ratio(measured, "a", "b", "seconds") == 1.0
+    assert ratio(measured, "a", "b", "seconds") == (1.0, 0.5, 15.0, 3)
+    assert str(ratio(measured, "a", "b", "seconds")) == "1.00 (0.50 to 15.00)"
+    assert str(ratio(measured[:1] + theirs, "a", "b", "seconds")) == "0.50 (one round)"
     assert ratio(measured, "a", "b", "seconds", tokens=9) is None
     assert ratio(measured, "a", "c", "seconds") is None
     assert len(select(measured, "b")) == 3
+
+
+def test_memory_is_what_the_steps_add():
+    measured = [entry("a", 0, 1.0, memory=30), entry("b", 0, 1.0, memory=10)]
+    assert ratio(measured, "a", "b", "memory").median == 3
+    assert ratio(measured, "a", "b", "peak_memory").median == 35 / 15
 
 
 def test_growth_finds_known_exponents():
@@ -31,11 +39,12 @@ def test_growth_finds_known_exponents():
         entry("a", 0, 3.0 * tokens**2, tokens, 7.0 * tokens**1.5)
         for tokens in (1000, 125, 500, 250)
     ]
-    found = growth([*measured, entry("b", 0, 1.0, 7)], "a", "tokens")
-    assert list(found["x"]) == [125, 250, 500, 1000]
+    constant = entry("a", 0, 9e6, 8, 9e6)  # hides the growth of the short ones
+    found = growth([*measured, constant, entry("b", 0, 1.0, 7)], "a", "tokens")
+    assert list(found["x"]) == [8, 125, 250, 500, 1000]
     assert found["time_exponent"] == pytest.approx(2)
     assert found["memory_exponent"] == pytest.approx(1.5)
-    np.testing.assert_allclose(found["memory"], 7.0 * found["x"] ** 1.5)
+    np.testing.assert_allclose(found["memory"][1:], 7.0 * found["x"][1:] ** 1.5)
 
 
 def test_results_are_read_by_name(tmp_path):
