@@ -61,6 +61,11 @@ STUDIES = {
             "mechanisms/baseline-40-epochs": grid(
                 ["none"], seeds=5, data="imdb", epochs=40
             ),
+            # With scale 0 all scores are 0 and all weights 1/T: the same layer with
+            # the same parameters, but nothing in it can attend.
+            "mechanisms/uniform-attention": grid(
+                ["scaled_dot_product"], seeds=5, data="imdb", embed_dim=64, scale=0.0
+            ),
         },
     ),
     "order": Study(
@@ -73,6 +78,16 @@ STUDIES = {
                 (24, 4),
                 (70, 1),
                 (200, 1),
+            )
+        }
+        # Two apart, fifteen epochs end while some seeds have begun to learn.
+        | {
+            "order/length-24-distance-2-epochs-60": grid(
+                ["differentialSum", "differential"],
+                seeds=10,
+                data="order",
+                distance=2,
+                epochs=60,
             )
         },
     ),
