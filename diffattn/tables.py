@@ -29,7 +29,8 @@ from diffattn.uncertainty import (
 #: What every type is compared with.
 REFERENCE = "scaled_dot_product"
 
-#: An interval that holds 0 says "no difference" if it reaches no further than this.
+#: Two do not differ if that is sure to this much: one test review in a hundred, or
+#: as much of the loss.
 MARGIN = 0.01
 
 #: The two metrics that neither training nor early stopping has seen.
@@ -38,7 +39,7 @@ TEST_METRICS = ("test_loss", "test_accuracy")
 #: The grid of runs like those of the published table.
 AS_PUBLISHED = "published/split-0.2"
 
-#: What guessing gives where both labels are equally frequent.
+#: What a model gets that answers a sequence and its mirror image alike.
 CHANCE = 0.5
 
 
@@ -214,8 +215,8 @@ def table_of_differences(title: str, results: dict) -> Table:
     notes = [
         f"Differences to {REFERENCE} with the same seed: their mean, and its interval; "
         f"all {len(rows)} intervals hold together with {LEVEL:.0%} probability "
-        "(Student's t, Bonferroni). One that holds 0 says that there is no difference "
-        f"if it reaches no further than {MARGIN}.",
+        "(Student's t, Bonferroni). If one holds 0 and reaches no further than "
+        f"{MARGIN}, any difference is smaller than its farther bound.",
         *(conclude(metric, of_type) for metric, of_type in compared.items()),
     ]
     headers = ["attention", "metric", "difference", "interval", "verdict"]
@@ -246,7 +247,8 @@ def table_of_published(title: str, baseline: dict) -> Table:
 
     Args:
         title: the table's.
-        baseline: results of "none" alone, as `read_results` gives them.
+        baseline: results of "none" alone, as `read_results` gives them, two or more
+            that did not fail.
     """
     runs = {metric: [*values(baseline, metric)["none"].values()] for metric in METRICS}
     spread = {metric: predict(found) for metric, found in runs.items()}
@@ -275,18 +277,20 @@ def _resolution(metric, spread):
     difference = max(column) - min(column)
     # Two runs that share nothing: the variances add.
     needed = seeds_needed(difference, 2**0.5 * spread.deviation)
+    among = len(PUBLISHED) - 1
+    more = seeds_needed(difference, 2**0.5 * spread.deviation, comparisons=among)
     return (
         f"The largest difference between two published rows in {_words(metric)} is "
         f"{difference:.4f}; one run deviates from another by {2**0.5:.2f} × "
         f"{spread.deviation:.4f}. To see such a difference with 80% probability takes "
-        f"{needed} seeds of each, not one."
+        f"{needed} seeds of each, as one of {among} comparisons {more}, and not one."
     )
 
 
 def compare_with_value(
     grids: dict[str, dict], value: float
 ) -> dict[str, dict[str, Comparison]]:
-    """Test accuracies compared with a number, as what guessing gives.
+    """Test accuracies compared with a number, as `CHANCE`.
 
     Args:
         grids: dict from a grid's name to its results.
@@ -313,7 +317,7 @@ def compare_with_value(
 
 
 def table_of_order(title: str, grids: dict[str, dict]) -> Table:
-    """Test accuracy by what was trained and by task, against guessing.
+    """Test accuracy by what was trained and by task, against `CHANCE`.
 
     Args:
         title: the table's.
@@ -329,8 +333,8 @@ def table_of_order(title: str, grids: dict[str, dict]) -> Table:
     notes = [
         f"Test accuracy over {seeds} seeds: mean ± half its "
         f"interval; all intervals hold together with {LEVEL:.0%} probability. "
-        f"Guessing gives exactly {CHANCE}: every test sequence comes with its mirror "
-        "image. A star marks what differs from that.",
+        f"Who answers every sequence and its mirror image alike gets exactly {CHANCE}: "
+        "the test set has both. A star marks what differs from that.",
     ]
     headers = ["attention", *(_words(grid.split("/")[-1]) for grid in grids)]
     return Table(title, headers, rows, notes)
@@ -353,7 +357,9 @@ def _report_published(grids):
         table_of_means(f"The baseline, {_words(grid)}", results)
         for grid, results in grids.items()
     ]
-    if baseline := grids.get(AS_PUBLISHED):
+    baseline = grids.get(AS_PUBLISHED, {})
+    # One run has no spread.
+    if len(values(baseline, "test_loss").get("none", {})) > 1:
         title = "The published figures against the baseline's spread"
         tables.append(table_of_published(title, baseline))
     return tables

@@ -146,7 +146,8 @@ def test_the_picture_is_the_one_of_the_results(tmp_path):
         drawn = matplotlib.image.imread(picture)
         shown = matplotlib.image.imread(ROOT / "book" / "_static" / picture.name)
         assert drawn.shape == shown.shape
-        assert abs(drawn - shown).mean() < 0.001
+        # A dot that has moved is some fifty pixels.
+        assert (abs(drawn - shown).max(axis=-1) > 0.1).sum() < 20, picture.name
 
 
 def test_public_names_have_docstrings():

@@ -118,6 +118,20 @@ def test_published_figures_inside_and_outside(tmp_path):
     deviation = np.std([r["metrics"]["test_accuracy"] for r in results["none"]], ddof=1)
     by_hand = 2 * 2.8**2 * deviation**2 / 0.001**2
     assert by_hand < needed < by_hand + 4
+    # With the bound of five comparisons, z at 1 − 0.05 / 10.
+    (more,) = (int(re.search(r"comparisons (\d+),", n)[1]) for n in table.notes[-1:])
+    by_hand = 2 * (2.576 + 0.842) ** 2 * deviation**2 / 0.001**2
+    assert by_hand < more < by_hand + 5
+
+
+@pytest.mark.parametrize(
+    "runs", [[0.87], ["MemoryError: "] * 3, [0.87, "MemoryError: "]]
+)
+def test_a_study_of_one_run_has_no_spread_to_report(tmp_path, runs):
+    folder = tmp_path / "published" / "split-0.2"
+    store(folder, grid(["none"], len(runs)), lambda config: runs[config.seed])
+    (table,) = report(tmp_path)
+    assert table.rows[0][-1].startswith(str(len(runs)))
 
 
 def test_chance_is_told_from_sight(tmp_path):
