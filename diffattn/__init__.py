@@ -1,10 +1,16 @@
 """Six attention scores for Keras, two of them differential, and what each can see.
 
-The names below are loaded on first use, so that ``import diffattn`` and the
-command line's ``--help`` do not wait for TensorFlow.
+The names below and the modules, as in ``diffattn.scores.score``, are loaded on first
+use, so that ``import diffattn`` and the command line's ``--help`` do not wait for
+TensorFlow.
+
+Keras loads a saved model once it knows the layers and functions in it, and it does
+when they are imported: ``import diffattn.trainer`` makes all of them known to
+`keras.models.load_model`. `load_run` needs nothing of that.
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -61,9 +67,11 @@ _MODULE_OF = {
 
 
 def __getattr__(name):
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    if not name.startswith("_") and find_spec(f"{__name__}.{name}") is not None:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():

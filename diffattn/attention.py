@@ -46,6 +46,8 @@ def attend(
         (output, weights) in the value's dtype: output of shape (B, H, T, e),
         weights of shape (B, H, T, S), for ``differential`` (B, H, T, S, d).
         Scores and softmax are computed in float32, or float64 if the query is.
+        Both can be differentiated twice and more; from the second time on, the
+        distances take the memory of all their T·S·d terms.
 
     Raises:
         ValueError: on an unknown type, a scale that is not a finite number, a
@@ -61,8 +63,8 @@ def attend_in_layer(
 ):
     """What `attend` does, with dropout, and lean where weights are not wanted.
 
-    Its gradients are by hand and made to be used, not to be differentiated again:
-    for second derivatives there is `attend`.
+    Its gradients are by hand and need less memory than the terms; differentiated
+    again, they take the memory of `attend` with all T·S·d terms.
 
     Args:
         query, key, value, attention_type, scale, mask: as for `attend`.

@@ -10,7 +10,7 @@ class UserError(ValueError):
 
 def check_choice(name, value, choices):
     """Raise a ValueError that lists the choices unless `value` is one of them."""
-    if value not in choices:
+    if value not in list(choices):  # a dict would want to hash it
         listed = ", ".join(map(str, choices))
         raise ValueError(f"{name} must be one of {listed}. Received: {name}={value!r}")
 
@@ -52,8 +52,17 @@ def check_scale(scale):
         check_number("scale", scale)
 
 
+def check_seed(seed):
+    """Raise a ValueError unless `seed` is None or an integer in [0, 2**31)."""
+    if seed is not None:
+        check_int("seed", seed, 0, 2**31)
+
+
 def check_validation_split(share):
     """Raise a ValueError unless `share` is a number in (0, 1)."""
     check_number("validation_split", share, 0, 1)
     if share == 0:
-        raise ValueError("validation_split must be above 0: early stopping needs it")
+        raise ValueError(
+            "validation_split must be above 0: early stopping needs it. "
+            f"Received: validation_split={share!r}"
+        )

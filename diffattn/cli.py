@@ -6,6 +6,7 @@ been checked: ``--help`` and a typing mistake are answered at once.
 
 import argparse
 import os
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from diffattn import __version__
 from diffattn.checks import UserError
 from diffattn.config import DATA_SETTINGS, Config, grid
+from diffattn.results import check_folder
 from diffattn.studies import STUDIES
 
 
@@ -31,12 +33,23 @@ def main(arguments=None):
         options.command(options)
     except KeyboardInterrupt:
         sys.exit(130)
-    except UserError as error:
-        parser.exit(2, f"{parser.prog}: error: {error}\n")
+    except (OSError, UserError) as error:  # OSError: a full disk, a file not ours
+        message = " ".join(str(error).splitlines())
+        parser.exit(2, f"{parser.prog}: error: {message}\n")
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, but a mistake is told in one line, without the usage."""
+    """argparse's, but a mistake is told in one line, without the usage.
+
+    An abbreviation is a mistake: with --seed for --seeds, another thing is trained.
+    """
+
+    def __init__(self, **how):
+        super().__init__(**how, allow_abbrev=False)
+        # argparse's own pattern knows no exponent: -1e-5 would be an option.
+        self._negative_number_matcher = re.compile(
+            r"-(\d+\.?|\d*\.\d+)(e[-+]?\d+)?$", re.I
+        )
 
     def error(self, message):
         self.exit(2, f"{self.prog}: error: {message}\n")
@@ -125,7 +138,8 @@ def _add_evaluate(commands):
     parser.set_defaults(command=_evaluate)
     parser.add_argument("run", metavar="RUN", help="the run's folder")
     parser.add_argument(
-        "--data", help="'sample', 'imdb' or a path, instead of the run's own data"
+        "--data",
+        help="'sample', 'order', 'imdb' or a path, instead of the run's own data",
     )
 
 
@@ -240,9 +254,12 @@ def _evaluate(options):
         from diffattn.trainer import load_data, load_run
 
     run = load_run(options.run)
-    config = (
-        run.config if options.data is None else replace(run.config, data=options.data)
-    )
+    config = run.config
+    if options.data is not None:
+        try:
+            config = replace(config, data=options.data)
+        except ValueError as error:  # the run reads too few tokens for the order task
+            raise UserError(f"{options.data} does not fit the run: {error}") from error
     reviews = load_data(config, progress=sys.stderr.isatty())
     _print_numbers(run.evaluate(reviews.test))
 
@@ -252,15 +269,26 @@ def _predict(options):
         from diffattn.trainer import load_run
 
     run = load_run(options.run)
-    texts = options.texts or [line.rstrip("\n") for line in sys.stdin]
+    texts = _texts(options)
     for text, probability in zip(texts, run.predict(texts), strict=True):
         print(f"{probability:.4f}\t{text}")
 
 
+def _texts(options):
+    try:
+        texts = options.texts or [line.rstrip("\n") for line in sys.stdin]
+        for text in texts:
+            text.encode()  # an argument's bytes that are no text are kept until here
+    except UnicodeError as error:
+        raise UserError(f"the texts must be UTF-8: {error}") from error
+    return texts
+
+
 def _table(options):
     given = _given(options, "attention_types", "seeds")
-    if given and (fixed := "--from" if options.source else options.study):
-        raise UserError(f"{fixed} does not go with {', '.join(map(_flag, given))}")
+    _check_goes_together(options, given)
+    if options.figures is not None:
+        check_folder(options.figures)
     if options.source is None:
         _train_table(options, given)
     from diffattn import tables
@@ -275,6 +303,17 @@ def _table(options):
         print("\n\n".join(table.format(layout) for table in report))
     if options.figures is not None:
         tables.draw(folder, options.figures)
+
+
+def _check_goes_together(options, given):
+    """What has its settings already takes no others."""
+    fixed, refused = options.study, [*given]
+    if options.source is not None:
+        of_training = ("into", "cluster")
+        refused += [name for name in of_training if getattr(options, name) is not None]
+        fixed = "--from"
+    if fixed and refused:
+        raise UserError(f"{fixed} does not go with {', '.join(map(_flag, refused))}")
 
 
 def _table_folder(options):

@@ -105,9 +105,11 @@ class Config:
     def __post_init__(self):
         check_choice("attention_type", self.attention_type, MODEL_TYPES)
         check_heads(self.embed_dim, self.num_heads)
+        # Padding, the unknown word, and one that is known.
+        check_int("vocabulary_size", self.vocabulary_size, 3)
+        of_order = self.data == "order"
+        check_int("sequence_length", self.sequence_length, 2 if of_order else 1)
         for name in (
-            "vocabulary_size",
-            "sequence_length",
             "embedding_dim",
             "batch_size",
             "epochs",
@@ -124,13 +126,16 @@ class Config:
             check_choice(name, getattr(self, name), (True, False))
         check_scale(self.scale)
         check_validation_split(self.validation_split)
-        in_sequence = self.sequence_length if self.data == "order" else 2**31
-        check_int("distance", self.distance, 1, in_sequence)
-        # Paths and NumPy's numbers have no place in a JSON file.
+        check_int(
+            "distance", self.distance, 1, self.sequence_length if of_order else 2**31
+        )
+        # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
+        # none on a command line.
         for setting in fields(self):
-            if setting.type in (str, int, float):
-                value = setting.type(getattr(self, setting.name))
-                object.__setattr__(self, setting.name, value)
+            value = getattr(self, setting.name)
+            kind = float if setting.name == "scale" else setting.type
+            if setting.name != "scale" or value is not None:
+                object.__setattr__(self, setting.name, kind(value))
 
     @property
     def label(self) -> str:
@@ -160,6 +165,8 @@ class Config:
             flag = setting.name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{flag}" if value else f"--no-{flag}")
+            elif str(value).startswith("-"):  # by itself it would be an option
+                words.append(f"--{flag}={value}")
             else:
                 words += [f"--{flag}", str(value)]
         return words

@@ -11,7 +11,7 @@ import numpy as np
 import pooch
 from tqdm import tqdm
 
-from diffattn.checks import UserError, check_validation_split
+from diffattn.checks import UserError, check_int, check_validation_split
 
 #: The environment variable that names a local copy of the data set.
 IMDB_VARIABLE = "DIFFATTN_IMDB"
@@ -73,7 +73,7 @@ class ReviewData:
     """A data set split in three.
 
     Attributes:
-        name: "imdb" or "sample".
+        name: "imdb", "sample" or "order".
         train, validation, test: the `Reviews`.
         fingerprint: sha256 of all reviews before the split.
     """
@@ -119,9 +119,10 @@ def load_imdb(
     Raises:
         DataError: if the source is missing, damaged, incomplete, or holds other
             reviews than the data set's; the message says what is wrong.
-        ValueError: if validation_split is not in (0, 1).
+        ValueError: if validation_split is not in (0, 1), or seed not in [0, 2^32).
     """
     check_validation_split(validation_split)
+    check_int("seed", seed, 0, 2**32)
     path = _locate(source, progress)
     folders = _read(path, progress)
     _check_complete(folders, path)
@@ -189,15 +190,22 @@ def fingerprint(folders):
 
 def _locate(source, progress):
     if source is None and (named := os.environ.get(IMDB_VARIABLE)):
-        source = Path(named).expanduser()
+        source = _expanded(named)
         if not source.exists():
             raise DataError(f"{IMDB_VARIABLE} names {source}, which does not exist")
     if source is None:
         return _download(progress)
-    source = Path(source).expanduser()
+    source = _expanded(source)
     if not source.exists():
         raise DataError(f"there is no file or folder {source}")
     return source
+
+
+def _expanded(path):
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"there is no file or folder {path}: {error}") from error
 
 
 def _download(progress):

@@ -9,8 +9,8 @@ and backward, the backward pass summing
 over the upstream gradient G in the same way.
 """
 
-from functools import cache
-from math import prod
+import math
+from functools import cache, partial
 
 from keras import ops
 
@@ -38,7 +38,7 @@ def minus_l1(query, key):
         A tensor of shape (B, H, T, S).
     """
     if few_terms(query, key):
-        return -ops.sum(ops.abs(_differences(query, key)), axis=-1)
+        return _sum_written_down(_minus_abs, query, key)
     return _minus_l1(query, key)
 
 
@@ -66,7 +66,7 @@ def minus_l2(query, key):
         A tensor of shape (B, H, T, S).
     """
     if few_terms(query, key):
-        squared = ops.sum(ops.square(_differences(query, key)), axis=-1)
+        squared = _sum_written_down(ops.square, query, key)
         positive = squared > 0
         return -ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
     return _minus_l2(query, key)
@@ -82,7 +82,7 @@ def _minus_l2(query, key):
         lambda: _compiled(_sum_over_features, ops.square)(query, key),
         lambda: by_product,
     )
-    scores = -ops.sqrt(squared)
+    scores = -_root(squared)
 
     def gradient(g):
         # The derivative of −‖q − k‖ by q is (q − k) / −‖q − k‖.
@@ -99,6 +99,16 @@ def _minus_l2(query, key):
     return scores, gradient
 
 
+@custom_gradient
+def _root(x):
+    """√x, with derivatives 0 where x = 0: how `_minus_l2` depends on distances."""
+
+    def gradient(g):
+        return ops.divide_no_nan(g, 2 * _root(x))
+
+    return ops.sqrt(x), gradient
+
+
 def _squared_by_product(query, key):
     """‖q_i − k_j‖² by one matrix product, and whether any lost its digits."""
     q2 = ops.sum(ops.square(query), axis=-1, keepdims=True)
@@ -108,8 +118,9 @@ def _squared_by_product(query, key):
         ops.concatenate([-2 * query, q2, ops.ones_like(q2)], axis=-1),
         ops.concatenate([key, ops.ones_like(k2), k2], axis=-1),
     )
-    least = NEAR * (q2[..., 0] + ops.max(k2, axis=2))
-    return squared, ops.any(ops.min(squared, axis=-1) < least)
+    # The initial values are for no keys at all, where nothing is near.
+    least = NEAR * (q2[..., 0] + ops.max(k2, axis=2, initial=0))
+    return squared, ops.any(ops.min(squared, axis=-1, initial=math.inf) < least)
 
 
 def _pull(x, others, g, over):
@@ -120,18 +131,39 @@ def _pull(x, others, g, over):
 
 
 def few_terms(query, key):
-    """Whether all T·S·d differences or products of a batch entry are few enough."""
+    """Whether all T·S·d differences or products of a batch entry are few enough.
+
+    In an empty batch they are: what is made for many does not have to allow for it.
+    """
+    if query.shape[0] == 0:
+        return True
     sizes = (*query.shape[1:], key.shape[2])
-    return None not in sizes and prod(sizes) <= FEW
+    return None not in sizes and math.prod(sizes) <= FEW
 
 
 def _differences(query, key):
     return ops.expand_dims(query, 3) - ops.expand_dims(key, 2)
 
 
+def _sum_written_down(term, query, key):
+    """What `_sum_over_features` computes, through all terms at once."""
+    return ops.sum(term(_differences(query, key)), axis=-1)
+
+
+def _gradients_written_down(derivative, query, key, g):
+    """What `_gradients_of_sum` computes, through all terms at once."""
+    terms = g[..., None] * derivative(_differences(query, key))
+    return ops.sum(terms, axis=3), -ops.sum(terms, axis=2)
+
+
 @cache
 def _compiled(function, term):
-    return compiled(lambda *tensors: function(term, *tensors))
+    """`_sum_over_features` or `_gradients_of_sum`, compiled for the term."""
+    written_down = {
+        _sum_over_features: _sum_written_down,
+        _gradients_of_sum: _gradients_written_down,
+    }[function]
+    return compiled(partial(function, term), partial(written_down, term))
 
 
 def _minus_abs(x):
@@ -189,8 +221,8 @@ def _gradient_of_sum(derivative, x, y, g, axis):
 
 def _chunks(length):
     """How many chunks, and how long, make up the length, or a little more."""
-    if not isinstance(length, int):  # TensorFlow knows it later
-        return -(-length // UNROLLED), UNROLLED
+    if not isinstance(length, int):  # TensorFlow knows it later, and it may be 0
+        return ops.maximum(-(-length // UNROLLED), 1), UNROLLED
     for chunk in range(UNROLLED, UNROLLED // 2, -1):
         if length % chunk == 0:
             return length // chunk, chunk

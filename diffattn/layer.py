@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from diffattn.attention import attend_in_layer, pair_mask
-from diffattn.checks import check_heads, check_number, check_scale
+from diffattn.checks import check_heads, check_number, check_scale, check_seed
 from diffattn.scores import get_score, may_equal
 
 
@@ -38,17 +38,23 @@ class CustomMultiheadAttention(keras.layers.Layer):
         scale: the number that multiplies the scores; None for the type's own,
             1/√d for ``scaled_dot_product`` and 1 for the others.
         use_bias: bool, whether the projections have a bias.
-        kernel_initializer, bias_initializer: for the projections; where one has a
-            seed, each projection counts on from it and draws numbers of its own.
+        kernel_initializer, bias_initializer: for the projections, whatever
+            `keras.layers.Dense` takes; where one draws random numbers, each
+            projection draws its own, counting on from a seed that is an int.
         kernel_regularizer, bias_regularizer: for the projections.
         kernel_constraint, bias_constraint: for the projections.
-        seed: int or None, seed of the dropout.
+        seed: int in [0, 2**31) or None, seed of the dropout.
         **kwargs: those of `keras.layers.Layer`, as ``name`` and ``dtype``.
 
     Raises:
         ValueError: on an unknown type, numbers that are not positive integers,
             ``embed_dim`` not divisible by ``num_heads``, ``dropout`` outside
-            [0, 1), or a ``scale`` that is not a finite number.
+            [0, 1), a ``scale`` that is not a finite number, or a ``seed`` out of
+            its bounds.
+
+    Gradients are given by hand where there are many pairs, and can be differentiated
+    again, for a gradient penalty or a Hessian's products; that takes the memory of
+    all T·S·d terms for ``l1_norm``, ``l2_norm`` and ``differential``.
 
     Example:
         >>> layer = CustomMultiheadAttention(64, 4, attention_type="differential")
@@ -78,13 +84,15 @@ class CustomMultiheadAttention(keras.layers.Layer):
         check_number("dropout", dropout, 0, 1)
         get_score(attention_type)
         check_scale(scale)
+        check_seed(seed)
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.embed_dim = embed_dim
-        self.num_heads = num_heads
-        self.dropout = dropout
+        # NumPy's numbers have no place in a Dense layer or a JSON file.
+        self.embed_dim = int(embed_dim)
+        self.num_heads = int(num_heads)
+        self.dropout = float(dropout)
         self.attention_type = attention_type
-        self.scale = scale
+        self.scale = None if scale is None else float(scale)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
@@ -92,14 +100,14 @@ class CustomMultiheadAttention(keras.layers.Layer):
         self.bias_regularizer = keras.regularizers.get(bias_regularizer)
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
-        self.seed = seed
+        self.seed = None if seed is None else int(seed)
         self.query_projection = self._projection("query", 0)
         self.key_projection = self._projection("key", 1)
         self.value_projection = self._projection("value", 2)
         self.output_projection = self._projection("output", 3)
         self.pair_dropout = (
-            keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
-            if dropout > 0
+            keras.layers.Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
+            if self.dropout > 0
             else None
         )
 
@@ -157,9 +165,12 @@ class CustomMultiheadAttention(keras.layers.Layer):
             return_attention_scores: whether to return the weights too.
             training: whether to apply dropout.
             mask, query_mask, value_mask, key_mask: boolean padding masks of
-                shape (B, T) or (B, S), True at real tokens. Keras fills them in
-                from what the inputs carry (``mask``, where the query is the
-                only tensor).
+                shape (B, T) or (B, S), True at real tokens; ``mask`` is one more
+                of the query. Keras fills them in from what the inputs carry
+                (``mask``, where the query is the only tensor). All that there
+                are count, also of a tensor that is left out: a key may be
+                attended to where its mask, the value's and, with the query as
+                the value, the query's are True.
 
         Returns:
             The output, of shape (B, T, embed_dim); with
@@ -167,11 +178,12 @@ class CustomMultiheadAttention(keras.layers.Layer):
             shape (B, H, T, S), for ``differential`` (B, H, T, S, d), before
             dropout.
         """
-        query_mask = mask if query_mask is None else query_mask
+        query_mask = _both(query_mask, mask)
+        # What stands in for a tensor brings its own mask along.
         if value is None:
-            value, value_mask = query, query_mask
+            value, value_mask = query, _both(value_mask, query_mask)
         if key is None:
-            key, key_mask = value, value_mask
+            key = value
         key_mask = _both(key_mask, value_mask)
 
         q = self._heads(self.query_projection, query, query_mask)
@@ -190,7 +202,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
         # A mask of keys alone leaves the lean paths open that one of pairs closes.
         output = _without_padding(output, query_mask)
         output = ops.transpose(output, (0, 2, 1, 3))
-        output = ops.reshape(output, (-1, ops.shape(output)[1], self.embed_dim))
+        output = ops.reshape(output, (*ops.shape(output)[:2], self.embed_dim))
         output = self.output_projection(output)
         if not return_attention_scores:
             return output
@@ -215,7 +227,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
             x = ops.matmul(x[:, None], ops.transpose(kernel, (1, 0, 2))[None])
         else:
             x = projection(x)
-            x = ops.reshape(x, (-1, ops.shape(x)[1], heads, head_dim))
+            x = ops.reshape(x, (*ops.shape(x)[:2], heads, head_dim))
             x = ops.transpose(x, (0, 2, 1, 3))
         return _without_padding(x, mask)
 
@@ -269,13 +281,18 @@ class CustomMultiheadAttention(keras.layers.Layer):
 
 
 def _of_its_own(initializer, number):
-    """A copy of the initializer for the projection of that number.
+    """The initializer for the projection of that number.
 
-    An initializer draws the same numbers at every call with one shape, and so would
-    a copy with the same seed: query, key and value would begin as one.
+    With a seed, or one drawn by chance, an initializer draws the same numbers at
+    every call with one shape, and so would a copy with the same seed: query, key and
+    value would begin as one. A `SeedGenerator` goes on from call to call; a function,
+    None (Keras's default) and what draws nothing are used as they are.
     """
-    config = initializer.get_config()
-    if isinstance(config.get("seed"), int):
+    config = getattr(initializer, "get_config", dict)()
+    draws_the_same = isinstance(getattr(initializer, "seed", None), int)
+    if not draws_the_same or "seed" not in config:
+        return initializer
+    if config["seed"] is not None:
         config["seed"] += number
     return type(initializer).from_config(config)
 
@@ -307,8 +324,8 @@ def _without_padding(x, mask):
     """(B, H, T, …) with 0 at the tokens that the mask of shape (B, T) leaves out."""
     if mask is None:
         return x
-    shape = (-1, 1, ops.shape(x)[2], *(1 for _ in x.shape[3:]))
-    return ops.where(ops.reshape(ops.cast(mask, "bool"), shape), x, 0)
+    axes = (1, *range(3, len(x.shape)))
+    return ops.where(ops.expand_dims(ops.cast(mask, "bool"), axes), x, 0)
 
 
 def _pairs(q, k, key_mask, attention_mask, use_causal_mask):

@@ -6,7 +6,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from diffattn.checks import check_choice, check_int, check_number
+from diffattn.checks import (
+    check_choice,
+    check_heads,
+    check_int,
+    check_number,
+    check_scale,
+    check_seed,
+)
 from diffattn.config import MODEL_TYPES
 from diffattn.layer import CustomMultiheadAttention
 
@@ -20,6 +27,17 @@ class TokenEmbedding(keras.layers.Embedding):
     occurrences; it then gets the sum of their squares instead, and a token that
     stands n times in a batch, padding most of all, takes steps up to √n times
     too long.
+
+    Args:
+        *args, **kwargs: those of `keras.layers.Embedding`: ``input_dim`` tokens,
+            ``output_dim`` features, ``mask_zero`` and the others.
+
+    Call arguments:
+        inputs: int tensor of tokens in [0, input_dim), of shape (B, T).
+
+    Returns:
+        A tensor of shape (B, T, output_dim); with ``mask_zero`` it carries the mask
+        of shape (B, T) that is True where a token is not 0.
     """
 
     def call(self, inputs):
@@ -32,15 +50,32 @@ class TokenEmbedding(keras.layers.Embedding):
 class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
     """The mean over the tokens that a mask leaves, 0 where it leaves none.
 
+        y_c = Σ_n m_n x_nc / max(1, Σ_n m_n)
+
     Keras's own layer divides 0 by 0 there: for an empty review.
+
+    Args:
+        data_format: "channels_last" for (B, T, F), "channels_first" for (B, F, T);
+            by default Keras's own, as a rule the first.
+        keepdims: bool, whether the tokens' axis stays, with length 1.
+        **kwargs: those of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: tensor of shape (B, T, F) or (B, F, T).
+        mask: None, or a boolean tensor of shape (B, T), True at the tokens that
+            count. Keras fills it in from what the inputs carry.
+
+    Returns:
+        A tensor of shape (B, F); with ``keepdims`` (B, 1, F) or (B, F, 1).
     """
 
     def call(self, inputs, mask=None):
         if mask is None:
             return super().call(inputs)
-        mask = ops.expand_dims(ops.cast(mask, inputs.dtype), -1)
-        count = ops.maximum(ops.sum(mask, axis=1), 1)
-        return ops.sum(inputs * mask, axis=1) / count
+        tokens, features = (1, 2) if self.data_format == "channels_last" else (2, 1)
+        mask = ops.expand_dims(ops.cast(mask, inputs.dtype), features)
+        how = {"axis": tokens, "keepdims": self.keepdims}
+        return ops.sum(inputs * mask, **how) / ops.maximum(ops.sum(mask, **how), 1)
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
@@ -53,6 +88,15 @@ class PositionalEncoding(keras.layers.Layer):
         y_{n,2c+1} = √F x_{n,2c+1} + cos(n / 10000^{2c/F})
 
     as in Vaswani et al. (2017), who stretch the embedding by √F likewise.
+
+    Args:
+        **kwargs: those of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: floating-point tensor of shape (B, T, F) with a known F.
+
+    Returns:
+        A tensor of the same shape and dtype; it carries the mask of the inputs.
     """
 
     def __init__(self, **kwargs):
@@ -93,7 +137,8 @@ def build_classifier(
     Args:
         attention_type: one of `diffattn.ATTENTION_TYPES`, or "none" for the
             mean-pooled baseline without an attention layer.
-        embed_dim, num_heads, scale: of the attention layer.
+        embed_dim, num_heads, scale: of the attention layer, checked also where
+            "none" leaves it out.
         attention_dropout: rate in [0, 1), of the attention weights.
         vocabulary_size: int; as documented, the embedding has one row more.
         sequence_length: int or None, tokens of a review; None for any.
@@ -102,8 +147,9 @@ def build_classifier(
         mask_padding: bool, whether token 0 is left out of attention and mean.
             The published script did not mask it.
         dropout: rate in [0, 1), before the last layer.
-        seed: int or None, of the initial weights and the dropouts. With a seed, they
-            are the same whatever else draws random numbers in the process.
+        seed: int in [0, 2**31) or None, of the initial weights and the dropouts.
+            With a seed, they are the same whatever else draws random numbers in the
+            process.
 
     Returns:
         An uncompiled `keras.Model`: int tokens of shape (B, sequence_length) to
@@ -116,14 +162,24 @@ def build_classifier(
         >>> model = build_classifier("differential", embed_dim=64, num_heads=4)
     """
     check_choice("attention_type", attention_type, MODEL_TYPES)
+    check_heads(embed_dim, num_heads)
+    check_scale(scale)
+    check_seed(seed)
     check_int("vocabulary_size", vocabulary_size)
     check_int("embedding_dim", embedding_dim)
+    if sequence_length is not None:
+        check_int("sequence_length", sequence_length)
+    check_number("attention_dropout", attention_dropout, 0, 1)
     check_number("dropout", dropout, 0, 1)
+    check_choice("positional_encoding", positional_encoding, (True, False))
+    check_choice("mask_padding", mask_padding, (True, False))
+    # Keras does not take NumPy's.
+    seed = None if seed is None else int(seed)
     of_embedding, of_attention, of_logit = _seeds(seed, 3)
     tokens = keras.Input((sequence_length,), dtype="int32", name="tokens")
     x = TokenEmbedding(
-        vocabulary_size + 1,
-        embedding_dim,
+        int(vocabulary_size) + 1,
+        int(embedding_dim),
         embeddings_initializer=keras.initializers.RandomUniform(seed=of_embedding),
         mask_zero=mask_padding,
         name="embedding",
@@ -141,7 +197,7 @@ def build_classifier(
             seed=seed,
             name="attention",
         )(x)
-    x = MeanOverTokens(name="mean")(x)
+    x = MeanOverTokens(data_format="channels_last", name="mean")(x)
     x = keras.layers.Dropout(dropout, seed=seed, name="dropout")(x)
     initializer = keras.initializers.GlorotUniform(seed=of_logit)
     logit = keras.layers.Dense(

@@ -76,11 +76,13 @@ def attend_per_feature(query, key, value, scale, mask, kept):
         heads if any(z is not None and z.shape[1] != 1 for z in (mask, kept)) else 1
     )
     in_a_group = heads * dim // groups
-    features = _features_in_a_block(in_a_group, query.shape[2], key.shape[2])
+    (batch, _, queries, _), keys = ops.shape(query), ops.shape(key)[2]
+    features = _features_in_a_block(in_a_group, queries, keys)
     blocks_in_a_group = in_a_group // features
+    number = batch * groups * blocks_in_a_group
 
     def blocks(x, *inner):
-        return ops.reshape(x, (-1, features, *inner, ops.shape(x)[-1]))
+        return ops.reshape(x, (number, features, *inner, ops.shape(x)[-1]))
 
     x = blocks(_with_previous(query, -1), 2)
     y = blocks(_with_previous(key, 1), 2)
@@ -92,20 +94,30 @@ def attend_per_feature(query, key, value, scale, mask, kept):
         return [_of_head(z, group // groups, group % groups) for z in (mask, kept)]
 
     output = _output(x, y, v, pairs, _degrees(mask, kept, key.shape[2]))
-    output = ops.reshape(output, (-1, heads, dim, ops.shape(query)[2]))
+    output = ops.reshape(output, (batch, heads, dim, queries))
     return ops.cast(ops.transpose(output, (0, 1, 3, 2)), given)
 
 
 def _features_in_a_block(features, queries, keys):
-    """The largest divisor of features with which a block stays within `BLOCK`."""
-    most = max(1, BLOCK // ((queries or 512) * (keys or 512)))
-    return max(n for n in range(1, features + 1) if features % n == 0 and n <= most)
+    """The largest divisor of features with which a block stays within `BLOCK`.
+
+    Where TensorFlow knows a length only when it runs, a scalar tensor, else an int.
+    """
+    divisors = [n for n in range(1, features + 1) if features % n == 0]
+    if isinstance(queries, int) and isinstance(keys, int):
+        most = BLOCK // max(1, queries * keys)
+        return max(n for n in divisors if n <= max(1, most))
+    # One length after the other: their product may be too large for an int32.
+    most = BLOCK // ops.maximum(queries, 1) // ops.maximum(keys, 1)
+    divisors = ops.convert_to_tensor(divisors, dtype="int32")
+    return ops.max(ops.where(divisors <= most, divisors, 1))
 
 
 def _with_previous(x, sign):
     """(B, H, T, d) to (B, H, d, 2, T): each feature, and sign times its prev."""
     x = ops.transpose(x, (0, 1, 3, 2))
-    previous = ops.pad(sign * x[..., :-1], [[0, 0], [0, 0], [0, 0], [1, 0]])
+    # Padded first and cut then, which is right for no tokens too.
+    previous = ops.pad(sign * x, [[0, 0], [0, 0], [0, 0], [1, 0]])[..., :-1]
     return ops.stack([x, previous], axis=3)
 
 
@@ -135,6 +147,7 @@ def _degrees(mask, kept, keys):
 def _output(x, y, v, pairs, degrees):
     """The output (N, n, T) for x (N, n, 2, T), y (N, n, 2, S) and v (N, n, S)."""
     numbers = ops.arange(ops.shape(x)[0])
+    (_, features, _, queries), keys = ops.shape(x), ops.shape(y)[-1]
 
     @custom_gradient
     def output(x, y, v):
@@ -146,11 +159,12 @@ def _output(x, y, v, pairs, degrees):
             n, x, y, v, o, g = block
             return _either(_backward, x, y, (v, o, g), *pairs(n), degrees)
 
-        found = map_in_turn(forward, (numbers, x, y, v))
+        found = map_in_turn(forward, (numbers, x, y, v), (features, 3, queries))
         o, covariance = found[:, :, 0], found[:, :, 1:]
 
         def gradient(g):
-            back = map_in_turn(backward, (numbers, x, y, v, o, g))
+            blocks = numbers, x, y, v, o, g
+            back = map_in_turn(backward, blocks, (features, 3, keys))
             return g[:, :, None] * covariance, back[:, :, 1:], back[:, :, 0]
 
         return o, gradient
@@ -232,7 +246,11 @@ def _compiled_series(direction, degree):
 
         return direction(sums, x, y, *others)
 
-    return compiled(run)
+    def written_down(xi, eta, w, x, y, *others):
+        # The series is a function of x and y alone, and this is the same one.
+        return direction(_exact_sums(direction, x, y, w > 0, None), x, y, *others)
+
+    return compiled(run, written_down)
 
 
 def _moments(basis, rows):

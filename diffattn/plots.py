@@ -91,7 +91,7 @@ def plot_history(
     """
     figure, panels = new_figure(8, 3.2, 2)
     epochs = range(1, len(history["loss"]) + 1)
-    color = COLORS[attention_type]
+    color = COLORS.get(attention_type, "#888888")  # a new score has none of its own
     labels = {"loss": "binary cross-entropy", "accuracy": "accuracy"}
     for axes, (metric, label) in zip(panels, labels.items(), strict=True):
         axes.plot(epochs, history[metric], "o--", color=color, mfc="white")

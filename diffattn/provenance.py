@@ -3,13 +3,16 @@
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
 
-_PACKAGES = ("diffattn", "tensorflow", "keras", "numpy")
+from diffattn import __version__
+
+_PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 def provenance() -> dict:
@@ -25,7 +28,8 @@ def provenance() -> dict:
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {
             "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
+            "diffattn": __version__,
+            **{package: _version(package) for package in _PACKAGES},
         },
         "backend": keras.config.backend(),
         "commit": _commit(),
@@ -35,6 +39,14 @@ def provenance() -> dict:
             "cores": os.cpu_count(),
         },
     }
+
+
+def _version(package):
+    """None for what is neither installed nor imported."""
+    try:
+        return version(package)
+    except PackageNotFoundError:  # installed by another name, as tensorflow-cpu
+        return getattr(sys.modules.get(package), "__version__", None)
 
 
 def _commit():
@@ -53,6 +65,7 @@ def _git(folder, *arguments):
             ["git", "-C", folder, *arguments],
             capture_output=True,
             text=True,
+            errors="replace",  # a file's name can be anything
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):

@@ -2,10 +2,13 @@
 
 import json
 import os
+from dataclasses import asdict
+from operator import itemgetter
 from pathlib import Path
 
 from diffattn.checks import UserError
 from diffattn.config import MODEL_TYPES, Config
+from diffattn.published import METRICS
 
 
 class ResultError(UserError):
@@ -16,6 +19,21 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
     """The file in a folder that keeps a run's result."""
     name = config.label.replace(" + ", "-with-")
     return Path(folder) / f"{name}-seed-{config.seed}.json"
+
+
+def check_folder(path: str | os.PathLike) -> None:
+    """Before the work, see that a folder is there or can be made for what comes of it.
+
+    Raises:
+        UserError: if something else is in its place, or it may not be written.
+    """
+    path = Path(path)
+    # A link to nothing is there too, and in the way.
+    there = next(p for p in (path, *path.parents) if os.path.lexists(p))
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise UserError(
+            f"cannot make the folder {path}: {there} is no folder that may be written"
+        )
 
 
 def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
@@ -54,6 +72,12 @@ def read_result(path: Path) -> tuple[Config, dict]:
     """
     try:
         result = json.loads(path.read_text())
-        return Config(**result["config"]), result
-    except (KeyError, TypeError, ValueError) as error:
+        config = Config(**result["config"])
+        if "error" not in result:
+            itemgetter(*METRICS)(result["metrics"])
+    except KeyError as error:
+        raise ResultError(f"{path} is not a result: it has no {error}") from error
+    except (TypeError, ValueError) as error:
         raise ResultError(f"{path} is not a result: {error}") from error
+    # Settings that are newer than the file have their defaults.
+    return config, {**result, "config": asdict(config)}

@@ -67,6 +67,7 @@ def load_sample(
     check_int("train_reviews", train_reviews)
     check_int("test_reviews", test_reviews)
     check_number("order_share", order_share, 0, 1)
+    check_int("seed", seed, 0, 2**32)
     # RandomState's stream is frozen: NumPy promises never to change it.
     random = np.random.RandomState(seed)
     train = _write(random, train_reviews, order_share)
@@ -104,6 +105,11 @@ def load_order(
     """
     check_int("train_sequences", train_sequences)
     check_int("test_sequences", test_sequences, 2)
+    if test_sequences % 2:
+        raise ValueError(
+            "test_sequences must be even: each has its mirror image beside it. "
+            f"Received: test_sequences={test_sequences}"
+        )
     half = test_sequences // 2
     tokens, labels = order_task(
         train_sequences + half, length=length, distance=distance, seed=seed
@@ -191,6 +197,7 @@ def order_task(
     check_int("length", length, 2)
     check_int("distance", distance, 1, length)
     check_int("vocabulary_size", vocabulary_size, 4)
+    check_int("seed", seed, 0, 2**32)
     random = np.random.RandomState(seed)
     tokens = random.randint(3, vocabulary_size, size=(count, length))
     first = random.randint(0, length - distance, size=count)

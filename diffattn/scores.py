@@ -78,6 +78,18 @@ def register(
 ):
     """Enter the decorated scoring function into `REGISTRY` under its own name.
 
+    Args:
+        formula: str, the score in LaTeX, without its scale.
+        symmetries: set of keys of `SYMMETRIES`, all that hold.
+        cost: str, the number of multiplications or exponentials that dominate.
+        default_scale: function of d, the scale where none is given; by default 1.
+        per_feature: bool, whether each feature has a score of its own.
+        output: for a per-feature type, what computes the output without the weights
+            (see `Score`); None for through the weights.
+
+    Returns:
+        A decorator, which returns the function (query, key, scale) → scores as it is.
+
     Raises:
         ValueError: if the name is taken or a symmetry is not in `SYMMETRIES`.
     """
@@ -163,7 +175,8 @@ def previous(x):
     Returns:
         A tensor of the same shape, x one step down.
     """
-    return ops.pad(x[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]])
+    # Padded first and cut then, which is right for no tokens too.
+    return ops.pad(x, [[0, 0], [0, 0], [1, 0], [0, 0]])[:, :, :-1]
 
 
 @register(
@@ -173,6 +186,18 @@ def previous(x):
     cost="T·S·d multiplications, one matrix product",
 )
 def scaled_dot_product(query, key, scale):
+    """scale · q_i · k_j, scale 1/√d by default.
+
+    Args:
+        query: tensor of shape (B, H, T, d), float32 or float64.
+        key: tensor of shape (B, H, S, d) and the same dtype.
+        scale: float, multiplies the scores.
+
+    Returns:
+        A tensor of shape (B, H, T, S).
+
+    Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
+    """
     return ops.einsum("bhtd,bhsd->bhts", _times(query, scale), key)
 
 
@@ -182,6 +207,19 @@ def scaled_dot_product(query, key, scale):
     cost="T·S·d multiplications, one matrix product",
 )
 def cosine_similarity(query, key, scale):
+    """scale · q_i · k_j / (‖q_i‖ ‖k_j‖), 0 for a zero vector.
+
+    Args:
+        query: tensor of shape (B, H, T, d), float32 or float64.
+        key: tensor of shape (B, H, S, d) and the same dtype.
+        scale: float, multiplies the scores.
+
+    Returns:
+        A tensor of shape (B, H, T, S).
+
+    Source: the documentation's list of scores. Graves et al., "Neural Turing
+    Machines" (2014), section 3.3.1, addresses memory with it.
+    """
     return _times(_cosines(query, key), scale)
 
 
@@ -191,6 +229,18 @@ def cosine_similarity(query, key, scale):
     cost="T·S·d absolute differences, no matrix product",
 )
 def l1_norm(query, key, scale):
+    """−scale · Σ_c abs(q_ic − k_jc), the negative Manhattan distance.
+
+    Args:
+        query: tensor of shape (B, H, T, d), float32 or float64.
+        key: tensor of shape (B, H, S, d) and the same dtype.
+        scale: float, multiplies the scores.
+
+    Returns:
+        A tensor of shape (B, H, T, S).
+
+    Source: the documentation's list of scores; see `diffattn.distances`.
+    """
     return _times(minus_l1(query, key), scale)
 
 
@@ -200,6 +250,18 @@ def l1_norm(query, key, scale):
     cost="T·S·d squared differences",
 )
 def l2_norm(query, key, scale):
+    """−scale · ‖q_i − k_j‖₂, the negative Euclidean distance.
+
+    Args:
+        query: tensor of shape (B, H, T, d), float32 or float64.
+        key: tensor of shape (B, H, S, d) and the same dtype.
+        scale: float, multiplies the scores.
+
+    Returns:
+        A tensor of shape (B, H, T, S).
+
+    Source: the documentation's list of scores; see `diffattn.distances`.
+    """
     return _times(minus_l2(query, key), scale)
 
 
@@ -209,6 +271,21 @@ def l2_norm(query, key, scale):
     cost="T·S·d multiplications, one matrix product",
 )
 def differentialSum(query, key, scale):  # noqa: N802 - the documentation's spelling
+    """scale · Σ_c (q_ic k_jc − q_{i−1,c} k_{j−1,c}).
+
+    q and k are 0 before token 0.
+
+    Args:
+        query: tensor of shape (B, H, T, d), float32 or float64.
+        key: tensor of shape (B, H, S, d) and the same dtype.
+        scale: float, multiplies the scores.
+
+    Returns:
+        A tensor of shape (B, H, T, S).
+
+    Source: the discrete product rule of the documentation (see `differential`),
+    summed over the features: the dot product less itself one step on.
+    """
     return _step(scaled_dot_product(query, key, scale))
 
 
@@ -220,6 +297,22 @@ def differentialSum(query, key, scale):  # noqa: N802 - the documentation's spel
     cost="T·S·d exponentials",
 )
 def differential(query, key, scale):
+    """scale · (q_ic k_jc − q_{i−1,c} k_{j−1,c}), one score a feature.
+
+    q and k are 0 before token 0.
+
+    Args:
+        query: tensor of shape (B, H, T, d), float32 or float64.
+        key: tensor of shape (B, H, S, d) and the same dtype.
+        scale: float, multiplies the scores.
+
+    Returns:
+        A tensor of shape (B, H, T, S, d).
+
+    Source: the discrete product rule of the documentation,
+    q_{i−1,c} (k_jc − k_{j−1,c}) + (q_ic − q_{i−1,c}) k_jc, for every pair (i, j).
+    """
+
     def products(q, k):
         return ops.expand_dims(q, 3) * ops.expand_dims(k, 2)
 
@@ -302,7 +395,7 @@ def _units(query, key):
 def _unit(x):
     """Rows of length 1, and what each was multiplied with; 0 and 0 for a zero row."""
     # The largest entry goes first, so that tiny rows do not square to 0.
-    largest = ops.max(ops.abs(x), axis=-1, keepdims=True)
+    largest = ops.max(ops.abs(x), axis=-1, keepdims=True, initial=0)
     nonzero = largest > 0
     scaled = x / ops.where(nonzero, largest, 1)
     length = ops.sqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))

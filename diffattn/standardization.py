@@ -44,8 +44,8 @@ def make_vectorizer(
 
     Args:
         texts: sequence of str, the training reviews.
-        vocabulary_size: int, number of tokens at most, counting padding (0) and
-            unknown words (1).
+        vocabulary_size: int of at least 3, number of tokens at most, counting
+            padding (0) and unknown words (1).
         sequence_length: int, every review is cut or padded with 0 to this
             number of tokens.
 
@@ -54,9 +54,9 @@ def make_vectorizer(
         int64 tokens of shape (N, sequence_length).
 
     Raises:
-        ValueError: if a number is not a positive integer or there is no text.
+        ValueError: if a number is out of its bounds or there is no text.
     """
-    check_int("vocabulary_size", vocabulary_size)
+    check_int("vocabulary_size", vocabulary_size, 3)
     check_int("sequence_length", sequence_length)
     if len(texts) == 0:
         raise ValueError("texts must not be empty. Received: texts of length 0")

@@ -1,26 +1,38 @@
 """Many runs, on this machine or on many, each kept as one small JSON file."""
 
-import json
 import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
+import tensorflow as tf
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from diffattn.config import Config
 from diffattn.provenance import provenance
-from diffattn.results import ResultError, read_result, result_path
-from diffattn.trainer import UNFINISHED, fit_and_evaluate, tokenize, write_json
+from diffattn.results import ResultError, check_folder, read_result, result_path
+from diffattn.trainer import (
+    UNFINISHED,
+    DivergenceError,
+    fit_and_evaluate,
+    kept_fingerprint,
+    read_json,
+    tokenize,
+    write_json,
+)
 
 #: Two trainings in one process would share its threads and memory.
 _ONE_AT_A_TIME = Lock()
+
+#: What comes of the run's own settings, and would come of them again.
+_OF_THE_RUN = (DivergenceError, MemoryError, tf.errors.ResourceExhaustedError)
 
 
 def run_grid(
@@ -33,8 +45,9 @@ def run_grid(
     """Train all that a folder of results lacks, and write each result at once.
 
     What is there already is not trained again, and a run that was interrupted goes
-    on after the last epoch that it finished. A run that fails or diverges is kept
-    as a result with an ``error`` in it; it is tried again once its file is deleted.
+    on after the last epoch that it finished. A run that diverges or needs more memory
+    than there is is kept as a result with an ``error`` in it; it is tried again once
+    its file is deleted. Any other error ends the grid, and the same call goes on.
 
     Args:
         configs: the runs, as `diffattn.config.grid` gives them.
@@ -45,12 +58,18 @@ def run_grid(
         progress: bool, whether to show how far it is.
 
     Raises:
-        ResultError: if a result in the folder comes from other settings, if
-            `distributed` is missing, or if there is no scheduler at the address.
+        ResultError: if a result in the folder comes from other settings, if two
+            runs would have the same file, if `distributed` is missing, if there is
+            no scheduler at the address, or if a file cannot be written or read.
+        UserError: if the folder cannot be made.
         diffattn.data.DataError: if the data are missing or damaged.
+        diffattn.trainer.RunError: if what is kept of an unfinished run is damaged.
     """
     folder = Path(folder)
+    _check_distinct(configs, folder)
     missing = [config for config in configs if not _is_there(config, folder)]
+    if missing:
+        check_folder(folder)
     trained = (
         _here(missing, folder, progress) if cluster is None else _on(cluster, missing)
     )
@@ -65,9 +84,25 @@ def run_grid(
         # In a log file, every line stays.
         mininterval=0.1 if sys.stderr.isatty() else 60,
     )
-    for config, result in bar:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(result_path(config, folder), result)
+    try:
+        for config, result in bar:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(result_path(config, folder), result)
+    except OSError as error:  # a full disk
+        raise ResultError(
+            f"{folder} is not complete: {error}; what was done is kept"
+        ) from error
+
+
+def _check_distinct(configs, folder):
+    """One of them would be trained for nothing, and take the other's file."""
+    paths = Counter(result_path(config, folder) for config in configs)
+    for path, count in paths.items():
+        if count > 1:
+            raise ResultError(
+                f"{count} of the runs would be kept as {path}: give each a folder of "
+                "its own, or name it once"
+            )
 
 
 def _is_there(config, folder):
@@ -116,12 +151,18 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
         The result, as `read_results` gives it.
 
     Raises:
+        OSError: if a file cannot be written or read.
         diffattn.data.DataError: if the data are missing or damaged.
+        diffattn.trainer.RunError: if what the folder holds is damaged.
     """
     document, kept = {"config": asdict(config)}, folder / "run.json"
     with _ONE_AT_A_TIME:
         data = _tokenized(config.of_data())
-        if kept.exists() and json.loads(kept.read_text()) != document:
+        # Of other settings or other reviews, it is another run's.
+        if kept.exists() and (
+            read_json(kept) != document
+            or kept_fingerprint(folder) not in (None, data.description["fingerprint"])
+        ):
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(kept, document)
@@ -129,7 +170,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
             _, result = fit_and_evaluate(
                 config, data, folder, callbacks=callbacks, verbose=0
             )
-        except Exception as error:  # whatever it was, it is this run's result
+        except _OF_THE_RUN as error:
             return _failed(config, error)
     return document | result
 

@@ -7,7 +7,9 @@ import math
 import os
 import shutil
 import time
+import zipfile
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -24,6 +26,7 @@ from diffattn.data import ReviewData, Reviews, load_imdb
 from diffattn.model import build_classifier
 from diffattn.plots import plot_history
 from diffattn.provenance import provenance
+from diffattn.results import check_folder
 from diffattn.sample import load_order, load_sample
 from diffattn.standardization import make_vectorizer, vectorize
 
@@ -63,8 +66,19 @@ class Run:
 
     @cached_property
     def model(self):
-        """The `keras.Model` from raw strings (N,) to probabilities (N, 1)."""
-        return keras.models.load_model(self.path / "model.keras")
+        """The `keras.Model` from raw strings (N,) to probabilities (N, 1).
+
+        Raises:
+            RunError: if its file is missing or damaged.
+        """
+        path = self.path / "model.keras"
+        try:
+            return keras.models.load_model(path)
+        except Exception as error:  # Keras lets through whatever damage leads to
+            first = next(iter(str(error).splitlines()), "")
+            raise RunError(
+                f"{path} cannot be loaded: {type(error).__name__}: {first}"
+            ) from error
 
     def document(self) -> dict:
         """All but path and model, as a dict of JSON values."""
@@ -128,10 +142,13 @@ class Run:
         Returns:
             A dict of ``loss`` (mean binary cross-entropy) and ``accuracy``.
         """
-        probability = self.predict(reviews.texts)
-        loss = keras.losses.binary_crossentropy(reviews.labels, probability)
-        hits = (probability > 0.5) == (reviews.labels == 1)
-        return {"loss": float(loss), "accuracy": float(hits.mean())}
+        # By the logits, as in training: a probability that rounds to 0 or 1 has lost
+        # how sure the model was.
+        vectorizer, classifier = self.model.layers[1:3]
+        tokens = vectorize(vectorizer, reviews.texts)
+        return _loss_and_accuracy(
+            compile_classifier(classifier), tokens, reviews.labels, self.config
+        )
 
 
 @dataclass(frozen=True)
@@ -178,8 +195,11 @@ def train(
 
     Raises:
         ValueError: on a setting out of its bounds.
+        UserError: if Keras runs on another backend than TensorFlow, if `output`
+            cannot be written, or if TensorBoard is asked for and not installed.
         diffattn.data.DataError: if the data are missing or damaged.
-        RunError: if `resume` is not an unfinished run.
+        RunError: if `resume` is not an unfinished run, is damaged, or was begun with
+            other reviews.
         DivergenceError: if the loss is no longer finite.
 
     Example:
@@ -188,6 +208,7 @@ def train(
     """
     if resume is None:
         config = Config.make(**settings)
+        check_folder(output)
     elif settings:
         raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
     else:
@@ -222,6 +243,7 @@ def load_run(path: str | os.PathLike) -> Run:
 
     Raises:
         RunError: if the folder is missing, unfinished, damaged or no run.
+        UserError: if Keras runs on another backend than TensorFlow.
     """
     _check_backend()
     path = Path(path)
@@ -229,13 +251,15 @@ def load_run(path: str | os.PathLike) -> Run:
         raise RunError(f"there is no folder {path}")
     if path.name.endswith(UNFINISHED):
         raise RunError(f"{path} is an unfinished run: go on with it by --resume {path}")
-    document = _read_json(path / "run.json")
+    document = read_json(path / "run.json")
     if not (path / "model.keras").is_file():
         raise RunError(f"{path} is not a whole run: it has no model.keras")
     try:
-        return Run(path, Config(**document.pop("config")), **document)
+        run = Run(path, Config(**document.pop("config")), **document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+    _ = run.model  # read now: damage is told before any other work
+    return run
 
 
 def _check_backend():
@@ -316,9 +340,11 @@ def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
         of ``history``, ``metrics`` and ``provenance`` as `Run` has them.
 
     Raises:
-        RunError: if the state in the folder comes from other reviews.
+        RunError: if the state in the folder is damaged or comes from other reviews.
         DivergenceError: if the loss is no longer finite.
     """
+    # First of all: were it to fail, then before the training.
+    origin = {"command": config.command(), **provenance()}
     started, cpu_started = time.monotonic(), time.process_time()
     model, history, kept_epoch = fit(
         config, data, folder, callbacks=callbacks, verbose=verbose
@@ -328,9 +354,7 @@ def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
         "epochs": len(history["loss"]),
         "kept_epoch": kept_epoch,
     }
-    origin = {
-        "command": config.command(),
-        **provenance(),
+    origin |= {
         "seconds": round(time.monotonic() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu_started, 1),
         "data": data.description,
@@ -356,7 +380,7 @@ def fit(config, data, folder, *, callbacks=(), verbose="auto"):
         best one if `config.early_stopping`, else the last.
 
     Raises:
-        RunError: if the state in the folder comes from other reviews.
+        RunError: if the state in the folder is damaged or comes from other reviews.
         DivergenceError: if the loss is no longer finite.
     """
     model = _compiled_classifier(config)
@@ -414,18 +438,25 @@ class Checkpoint(keras.callbacks.Callback):
         self.stopping_state = {}
 
     def load(self, model):
-        """Bring the model to the state of the last epoch that was kept, if any."""
-        kept = sorted(self.folder.glob("checkpoint-*[0-9]"))
-        if not kept:
+        """Bring the model to the state of the last epoch that was kept, if any.
+
+        Raises:
+            RunError: if what was kept is damaged or comes from other reviews.
+        """
+        kept = _last_checkpoint(self.folder)
+        if kept is None:
             return
-        state = _read_json(kept[-1] / "state.json")
-        if state["fingerprint"] != self.fingerprint:
+        if kept_fingerprint(self.folder) != self.fingerprint:
             raise RunError(f"{self.folder} was begun with other reviews")
-        for variable, value in zip(
-            _variables(model), _load_arrays(kept[-1] / "variables.npz"), strict=True
-        ):
+        with _damage_told(kept):
+            self._take_up(model, kept)
+
+    def _take_up(self, model, kept):
+        state = read_json(kept / "state.json")
+        values = _load_arrays(kept / "variables.npz")
+        for variable, value in zip(_variables(model), values, strict=True):
             variable.assign(value)
-        best_weights = _load_arrays(kept[-1] / "best.npz")
+        best_weights = _load_arrays(kept / "best.npz")
         self.epoch = state["epoch"]
         self.stopped = state["stopped"]
         self.history = state["history"]
@@ -471,6 +502,48 @@ class Checkpoint(keras.callbacks.Callback):
             shutil.rmtree(checkpoint)
 
 
+def kept_fingerprint(folder):
+    """The fingerprint of the reviews that a training was begun with.
+
+    Args:
+        folder: a `pathlib.Path`, where a `Checkpoint` keeps the training's state.
+
+    Returns:
+        The 64 hexadecimal digits, None where no epoch has been kept.
+
+    Raises:
+        RunError: if what was kept is damaged.
+    """
+    kept = _last_checkpoint(folder)
+    if kept is None:
+        return None
+    with _damage_told(kept):
+        return read_json(kept / "state.json")["fingerprint"]
+
+
+def _last_checkpoint(folder):
+    return max(folder.glob("checkpoint-*[0-9]"), default=None)
+
+
+@contextmanager
+def _damage_told(checkpoint):
+    """What a damaged checkpoint leads to, in words; after others it may be whole."""
+    try:
+        yield
+    except (
+        EOFError,
+        FileNotFoundError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise RunError(
+            f"{checkpoint} is damaged: {error}; without it, the run begins anew"
+        ) from error
+
+
 def _variables(model):
     """All that training changes, in a fixed order."""
     model.optimizer.build(model.trainable_variables)
@@ -478,7 +551,8 @@ def _variables(model):
 
 
 def _load_arrays(path):
-    with np.load(path) as arrays:
+    # Opened here: np.load leaves a damaged file open.
+    with open(path, "rb") as file, np.load(file) as arrays:
         return [arrays[name] for name in arrays.files]
 
 
@@ -538,15 +612,16 @@ def _start(output, config):
     """A new run's folder, with its configuration in it."""
     name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         run = output / (name if number == 1 else f"{name}-{number}")
         folder = run.with_name(run.name + UNFINISHED)
-        if run.exists() or folder.exists():
+        if run.exists():
             continue
         try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise RunError(f"cannot make the folder {folder}: {error}") from error
+            folder.mkdir()
+        except FileExistsError:  # another training has begun in the same second
+            continue
         write_json(folder / "run.json", {"config": asdict(config)})
         return folder
 
@@ -560,7 +635,7 @@ def _reopen(path):
         raise RunError(
             f"{path} is not an unfinished run: it does not end in {UNFINISHED}"
         )
-    document = _read_json(path / "run.json")
+    document = read_json(path / "run.json")
     try:
         return path, Config(**document["config"])
     except (KeyError, TypeError, ValueError) as error:
@@ -571,11 +646,17 @@ def _measure(config, data, model):
     """Loss and accuracy of the validation and the test reviews."""
     metrics = {}
     for name in ("validation", "test"):
-        loss, accuracy = model.evaluate(
-            *getattr(data, name), batch_size=config.batch_size, verbose=0
-        )
-        metrics |= {f"{name}_loss": float(loss), f"{name}_accuracy": float(accuracy)}
+        found = _loss_and_accuracy(model, *getattr(data, name), config)
+        metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
     return metrics
+
+
+def _loss_and_accuracy(model, tokens, labels, config):
+    """Of a compiled classifier, as `Run.evaluate` returns them."""
+    loss, accuracy = model.evaluate(
+        tokens, labels, batch_size=config.batch_size, verbose=0
+    )
+    return {"loss": float(loss), "accuracy": float(accuracy)}
 
 
 def _save(folder, config, result, vectorizer, model):
@@ -610,7 +691,18 @@ def write_json(path, document):
     os.replace(new, path)
 
 
-def _read_json(path):
+def read_json(path):
+    """What a run's folder keeps in a file.
+
+    Args:
+        path: a `pathlib.Path`.
+
+    Returns:
+        JSON values.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
     try:
         return json.loads(path.read_text())
     except FileNotFoundError as error:

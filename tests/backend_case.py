@@ -14,6 +14,7 @@ from diffattn import ATTENTION_TYPES, CustomMultiheadAttention, distances
 #: Tokens enough for the series of `differential`, in a number that no chunk divides.
 BATCH, TOKENS, FEATURES, EMBED_DIM, HEADS = 2, 53, 5, 6, 2
 TOLD_APART = {"few": 2**16, "many": 0}
+RESULTS = "output", "gradient", "second"
 
 
 def inputs():
@@ -33,34 +34,56 @@ def inputs():
     }
 
 
-def value_and_gradient(layer, x, mask, upstream):
-    """The layer's output and the gradient of its sum with `upstream` by x."""
-    backend = keras.config.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
+def value_and_gradients(layer, x, mask, upstream):
+    """The layer's output, the gradient of its sum with `upstream` by x, and that
+    of this gradient's squared length."""
+    find = {
+        "tensorflow": in_tensorflow,
+        "jax": in_jax,
+        "torch": in_torch,
+    }[keras.config.backend()]
+    return find(lambda x: layer(x, query_mask=mask), x, upstream)
 
-        x = tf.constant(x)
+
+def in_tensorflow(layer, x, upstream):
+    import tensorflow as tf
+
+    x = tf.constant(x)
+    with tf.GradientTape() as outer:
+        outer.watch(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            output = layer(x, query_mask=mask)
+            output = layer(x)
             total = ops.sum(output * upstream)
-        return output, tape.gradient(total, x)
-    if backend == "jax":
-        import jax
+        gradient = tape.gradient(total, x)
+        length = ops.sum(ops.square(gradient))
+    return output, gradient, outer.gradient(length, x)
 
-        def total(x):
-            output = layer(x, query_mask=mask)
-            return ops.sum(output * upstream), output
 
-        gradient, output = jax.jit(jax.grad(total, has_aux=True))(x)
-        return output, gradient
+def in_jax(layer, x, upstream):
+    import jax
+
+    def total(x):
+        output = layer(x)
+        return ops.sum(output * upstream), output
+
+    def length(x):
+        gradient, output = jax.grad(total, has_aux=True)(x)
+        return ops.sum(ops.square(gradient)), (output, gradient)
+
+    second, (output, gradient) = jax.jit(jax.grad(length, has_aux=True))(x)
+    return output, gradient, second
+
+
+def in_torch(layer, x, upstream):
     import torch
 
     x = torch.tensor(x, requires_grad=True)
-    mask = None if mask is None else ops.convert_to_tensor(mask)
-    output = layer(x, query_mask=mask)
-    ops.sum(output * ops.convert_to_tensor(upstream)).backward()
-    return output.detach(), x.grad
+    output = layer(x)
+    total = ops.sum(output * ops.convert_to_tensor(upstream))
+    (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+    (second,) = torch.autograd.grad(ops.sum(ops.square(gradient)), x)
+    return output.detach(), gradient.detach(), second
 
 
 def main():
@@ -76,13 +99,13 @@ def main():
         for size, few in TOLD_APART.items():
             distances.FEW = few
             for masked in (False, True):
-                mask = given["mask"] if masked else None
-                output, gradient = value_and_gradient(
+                mask = ops.convert_to_tensor(given["mask"]) if masked else None
+                results = value_and_gradients(
                     layer, given["x"], mask, given["upstream"]
                 )
                 name = f"{attention_type} {size} {'masked' if masked else 'all'}"
-                found[f"{name} output"] = ops.convert_to_numpy(output)
-                found[f"{name} gradient"] = ops.convert_to_numpy(gradient)
+                for of, x in zip(RESULTS, results, strict=True):
+                    found[f"{name} {of}"] = ops.convert_to_numpy(x)
     np.savez(sys.argv[2], **found)
 
 

@@ -122,6 +122,113 @@ def test_gradients_equal_finite_differences(attention_type, masked):
             assert abs((sums[0] - sums[1]) / (2 * step) - found[n][index]) < 1e-7
 
 
+def penalty(function, *inputs):
+    """The squared length of the gradient of the function's sum, and its gradient."""
+    with tf.GradientTape() as outer:
+        outer.watch(inputs)
+        with tf.GradientTape() as inner:
+            inner.watch(inputs)
+            total = tf.reduce_sum(function(*inputs))
+        slopes = inner.gradient(total, inputs)
+        length = tf.add_n([tf.reduce_sum(tf.square(slope)) for slope in slopes])
+    return length, outer.gradient(length, inputs)
+
+
+def with_tape(function, inputs):
+    return penalty(function, *inputs)
+
+
+def with_tape_in_a_function(function, inputs):
+    return tf.function(lambda *x: penalty(function, *x), autograph=False)(*inputs)
+
+
+def with_tape_about_a_function(function, inputs):
+    return penalty(tf.function(function, autograph=False), *inputs)
+
+
+@pytest.mark.parametrize(
+    "how", [with_tape, with_tape_in_a_function, with_tape_about_a_function]
+)
+@pytest.mark.parametrize("few", [0, 2**30])
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_second_derivatives_equal_finite_differences(
+    attention_type, few, how, monkeypatch
+):
+    monkeypatch.setattr(distances, "FEW", few)
+    inputs = [tf.constant(x) for x in qkv()]
+    direction = np.random.default_rng(2).normal(size=(B, H, T, D))
+
+    def objective(q, k, v):
+        return direction * lean(q, k, v, attention_type, mask=MASKS["pairs"])
+
+    _, found = how(objective, inputs)
+    rng = np.random.default_rng(3)
+    for n, x in enumerate(inputs):
+        along = rng.normal(size=x.shape)
+        lengths = []
+        for step in (1e-6, -1e-6):
+            moved = [*inputs[:n], x + step * along, *inputs[n + 1 :]]
+            slopes = gradients(objective, *(y.numpy() for y in moved))
+            lengths.append(sum(np.square(slope).sum() for slope in slopes))
+        expected = (lengths[0] - lengths[1]) / 2e-6
+        assert abs((found[n].numpy() * along).sum() / expected - 1) < 1e-6
+
+
+@pytest.mark.parametrize("case", ["normal", "small queries", "equal rows"])
+@pytest.mark.parametrize(
+    "how", [with_tape, with_tape_in_a_function, with_tape_about_a_function]
+)
+@pytest.mark.parametrize("attention_type", ["l1_norm", "l2_norm", "differential"])
+def test_second_derivatives_are_the_formulas(attention_type, how, case, monkeypatch):
+    """With keys enough for the series, near rows, and distance 0 (padding)."""
+    q, k, v = qkv(tokens=43, keys=47)
+    if case == "small queries":
+        q *= 1e-6
+    if case == "equal rows":
+        k[:, :, :20] = q[:, :, :20]
+    inputs = [tf.constant(x) for x in (q, k, v)]
+    direction = np.random.default_rng(2).normal(size=q.shape)
+
+    def objective(q, k, v):
+        return direction * lean(q, k, v, attention_type)
+
+    monkeypatch.setattr(distances, "FEW", 2**30)
+    _, expected = penalty(objective, *inputs)
+    monkeypatch.setattr(distances, "FEW", 0)
+    _, found = how(objective, inputs)
+    for one, other in zip(found, expected, strict=True):
+        assert worst(one, other) < 1e-12 * np.abs(other).max()
+
+
+SIZES = {"no batch": (0, 7, 11), "no tokens": (2, 0, 0), "no queries": (2, 0, 11)}
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("few", [0, 2**30])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_of_nothing_comes_nothing(attention_type, size, few, known, monkeypatch):
+    """Output and gradients, when the sizes are known before and when only then."""
+    monkeypatch.setattr(distances, "FEW", few)
+    batch, tokens, keys = SIZES[size]
+    inputs = [tf.zeros((batch, H, n, D)) for n in (tokens, keys, keys)]
+
+    def both(*inputs):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            output = lean(*inputs, attention_type)
+        return output, tape.gradient(output, inputs)
+
+    if not known:
+        signature = [tf.TensorSpec((None, H, None, D))] * 3
+        both = tf.function(both, input_signature=signature, autograph=False)
+    output, slopes = both(*inputs)
+    assert output.shape == (batch, H, tokens, D)
+    for slope, x in zip(slopes, inputs, strict=True):
+        assert slope.shape == x.shape
+        assert not np.asarray(slope).any()
+
+
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_kept_multiplies_the_weights_with_and_without_them(attention_type):
     q, k, v = qkv()

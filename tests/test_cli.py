@@ -1,15 +1,19 @@
 import io
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import keras
 import pytest
 
 from diffattn import __version__, train
-from diffattn.cli import main
+from diffattn.cli import _parser, main
+from diffattn.trainer import fit_and_evaluate, tokenize
 
 
 def diffattn(*arguments, **more):
@@ -61,6 +65,8 @@ def test_the_help_names_every_attention_type_and_default():
     assert "attention layer (default: 512)" in text
     assert "on sample, embed_dim=32" in text
     assert "on order, embed_dim=64" in text
+    text = re.sub(r"\s+", " ", diffattn("evaluate", "--help").stdout)
+    assert "'sample', 'order', 'imdb' or a path" in text
 
 
 def test_version():
@@ -92,18 +98,119 @@ def test_version():
         (["table", "--study", "speed"], "argument --study: invalid choice: 'speed'"),
         (["table", "--attention-types", "l3"], "attention_type must be one of scaled_"),
         (["table", "--seeds", "0"], "seeds must be a positive integer"),
+        # As an abbreviation of --seeds it would be 49 trainings.
+        (["table", "--data", "nowhere", "--seed", "7"], "unrecognized arguments: --se"),
+        (
+            ["train", "--data", "nowhere", "--epoch", "7"],
+            "unrecognized arguments: --ep",
+        ),
+        (["train", "--vocabulary-size", "1"], "vocabulary_size must be an integer of"),
+        (["train", "--vocabulary-size", "2"], "vocabulary_size must be an integer of"),
+        (["train", "--data", "~nobody-here/x"], "no file or folder ~nobody-here/x"),
+        (["train", "--data", "nowhere", "--output", "tests/f"], "make the folder test"),
+        (
+            ["table", "--data", "nowhere", "--into", "tests/f"],
+            "make the folder tests/f",
+        ),
+        (
+            ["table", "--data", "nowhere", "--figures", "tests/f/g"],
+            "make the folder te",
+        ),
+        (
+            ["table", "--data", "nowhere", "--attention-types", "none,none"],
+            "2 of the runs would be kept as table/none-seed-0.json",
+        ),
+        (["table", "--from", "tests", "--into", "x"], "--from does not go with --into"),
+        (["table", "--from", "", "--seeds", "3"], "--from does not go with --seeds"),
+        (["table", "--from", "tests", "--cluster", "x"], "not go with --cluster"),
+        (["table", "--from", "tests/x.unfinished"], "run.json is not a result: it has"),
     ],
 )
 def test_a_mistake_gets_one_line_and_status_2(
     arguments, message, capsys, tmp_path, monkeypatch
 ):
-    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "x.unfinished").mkdir(parents=True)
+    (tmp_path / "tests" / "x.unfinished" / "run.json").write_text('{"config": {}}')
+    (tmp_path / "tests" / "f").write_text("")
     monkeypatch.chdir(tmp_path)
     answer = said(capsys, *arguments, status=2)
     assert answer.out == ""
     assert re.fullmatch(r"diffattn.*: error: .*\n", answer.err)
     assert message in answer.err
     assert [p.name for p in tmp_path.iterdir()] == ["tests"]
+
+
+@pytest.fixture(scope="module")
+def broken(run, tmp_path_factory):
+    """A finished run and an unfinished one, each with half of its state."""
+    folder = tmp_path_factory.mktemp("broken")
+    shutil.copytree(run.path, folder / "run")
+    cut(folder / "run" / "model.keras")
+    unfinished = folder / "run.unfinished"
+    unfinished.mkdir()
+    document = {"config": run.document()["config"]}
+    (unfinished / "run.json").write_text(json.dumps(document))
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=break_off)
+    data = tokenize(run.config)
+    with pytest.raises(KeyboardInterrupt):
+        fit_and_evaluate(run.config, data, unfinished, callbacks=[callback], verbose=0)
+    cut(unfinished / "checkpoint-000001" / "variables.npz")
+    return folder
+
+
+def break_off(epoch, logs):
+    raise KeyboardInterrupt
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "run", "text"], "model.keras cannot be loaded: "),
+        (["evaluate", "run"], "model.keras cannot be loaded: "),
+        (["train", "--resume", "run.unfinished"], "checkpoint-000001 is damaged: "),
+        (["table", "--from", "run.unfinished"], "is not a result: it has no 'metrics'"),
+    ],
+)
+def test_what_is_damaged_gets_one_line_and_stays(
+    arguments, message, broken, capsys, monkeypatch
+):
+    monkeypatch.chdir(broken)
+    before = {path: path.stat().st_size for path in broken.rglob("*")}
+    answer = said(capsys, *arguments, status=2)
+    assert re.fullmatch(r"diffattn: error: .*\n", answer.err)
+    assert message in answer.err
+    assert {path: path.stat().st_size for path in broken.rglob("*")} == before
+
+
+def test_texts_that_are_not_utf_8_are_told(run):
+    """In processes of their own: only there are the bytes what a user's are."""
+    command = [sys.executable, "-X", "utf8", "-m", "diffattn", "predict", run.path]
+    for more, given in (([], b"good\n\xff\n"), ([b"\xff"], b"")):
+        answer = subprocess.run(
+            [*command, *more], input=given, capture_output=True, check=False
+        )
+        assert answer.returncode == 2
+        assert answer.stdout == b""
+        assert re.fullmatch(rb"diffattn: error: .* be UTF-8: .*\n", answer.stderr)
+
+
+def test_data_that_do_not_fit_the_run_are_told(tmp_path, capsys):
+    short = train(
+        output=tmp_path, verbose=0, attention_type="none", epochs=1, sequence_length=1
+    )
+    answer = said(capsys, "evaluate", short.path, "--data", "order", status=2)
+    assert "order does not fit the run: sequence_length must be" in answer.err
+
+
+@pytest.mark.parametrize("typed", [["-1e-5"], ["-1.E-5"], ["-.00001"]])
+def test_a_negative_scale_is_taken_for_a_number(typed):
+    options = _parser().parse_args(["train", "--scale", *typed, "--no-mask-padding"])
+    assert options.scale == -1e-5
+    assert options.mask_padding is False
 
 
 def test_nothing_but_the_error_is_printed(tmp_path):

@@ -187,6 +187,20 @@ def test_a_share_outside_its_bounds_is_named(share, small, tmp_path):
         load_imdb(tmp_path, validation_split=share)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None])
+def test_a_seed_that_numpy_does_not_take_is_named_first_of_all(seed, small, tmp_path):
+    with pytest.raises(ValueError, match=f"seed must be an integer.*seed={seed}"):
+        load_imdb(tmp_path / "nowhere", seed=seed)
+
+
+def test_the_home_of_nobody_is_told(small, monkeypatch):
+    with pytest.raises(DataError, match="there is no file or folder ~nobody-here/x: "):
+        load_imdb("~nobody-here/x")
+    monkeypatch.setenv(data.IMDB_VARIABLE, "~nobody-here/x")
+    with pytest.raises(DataError, match="there is no file or folder ~nobody-here/x: "):
+        load_imdb()
+
+
 def test_a_share_that_leaves_nothing_is_named(small, tmp_path):
     source = write_archive(tmp_path / "a.tar", small, "w")
     with pytest.raises(ValueError, match=r"validation_split=0\.01 of 14 reviews"):

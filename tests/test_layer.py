@@ -1,4 +1,5 @@
 import itertools
+import json
 
 import keras
 import numpy as np
@@ -100,15 +101,46 @@ def test_asking_for_the_weights_does_not_change_the_output(attention_type, how, 
     assert worst(*outputs) < 1e-6
 
 
-@pytest.mark.parametrize("seed", [None, 5])
-def test_each_projection_draws_numbers_of_its_own(seed):
-    initializer = keras.initializers.GlorotUniform(seed=seed)
-    layer = CustomMultiheadAttention(6, 2, kernel_initializer=initializer)
+def draw(shape, dtype=None):
+    """An initializer that is a function."""
+    return keras.random.normal(shape, dtype=dtype)
+
+
+INITIALIZERS = {
+    "no seed": lambda: keras.initializers.GlorotUniform(),
+    "seed": lambda: keras.initializers.GlorotUniform(seed=5),
+    "generator": lambda: keras.initializers.GlorotUniform(
+        keras.random.SeedGenerator(5)
+    ),
+    "function": lambda: draw,
+    "name": lambda: "he_normal",
+    "none": lambda: None,
+}
+
+
+@pytest.mark.parametrize("kind", INITIALIZERS)
+@pytest.mark.parametrize("which", ["kernel", "bias"])
+def test_each_projection_draws_numbers_of_its_own(which, kind):
+    given = {f"{which}_initializer": INITIALIZERS[kind]()}
+    layer = CustomMultiheadAttention(6, 2, **given)
     layer.build((1, 1, 6))
-    kernels = [weight for weight in layer.get_weights() if weight.ndim == 2]
-    assert len(kernels) == 4
-    for a, b in itertools.combinations(kernels, 2):
+    found = [w.numpy() for w in layer.weights if w.name == which]
+    assert len(found) == 4
+    for a, b in itertools.combinations(found, 2):
         assert worst(a, b) > 0.01
+
+
+@pytest.mark.parametrize("initializer", [None, "ones", keras.ops.ones])
+def test_what_draws_nothing_is_what_dense_makes_of_it(initializer):
+    layer = CustomMultiheadAttention(6, 2, bias_initializer=initializer)
+    dense = keras.layers.Dense(6, bias_initializer=initializer)
+    keras.utils.set_random_seed(1)
+    layer.query_projection.build((1, 6))
+    keras.utils.set_random_seed(1)
+    dense.build((1, 6))
+    assert worst(layer.query_projection.bias, dense.bias) == 0
+    saved = layer.get_config()["bias_initializer"]
+    assert saved == keras.initializers.serialize(dense.bias_initializer)
 
 
 def test_dropout_drops_its_share_in_training_only(x):
@@ -194,6 +226,67 @@ def test_masks_of_query_value_and_key_are_all_used(x, y):
     ].any()
 
 
+def calls(x):
+    """One, two and three tensors, all of the same length."""
+    other = np.random.default_rng(3).normal(size=x.shape).astype("float32")
+    third = np.random.default_rng(4).normal(size=x.shape).astype("float32")
+    return {"one": (x,), "two": (x, other), "three": (x, other, third)}
+
+
+ONLY = ["query_mask", "value_mask", "key_mask"]
+
+
+@pytest.mark.parametrize("given", [*([name] for name in ONLY), ONLY])
+@pytest.mark.parametrize("tensors", ["one", "two", "three"])
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES[:4])
+def test_a_mask_given_by_name_counts_however_many_tensors(
+    attention_type, tensors, given, x
+):
+    """The same as an attention_mask, where no score looks at a predecessor."""
+    inputs = calls(x)[tensors]
+    rng = np.random.default_rng(5)
+    masks = {name: rng.random((BATCH, TOKENS)) < 0.7 for name in given}
+    # The query's mask is that of its stand-ins, too.
+    of_query = masks.get("query_mask", np.ones((BATCH, TOKENS), bool))
+    of_keys = of_query if tensors == "one" else np.ones((BATCH, TOKENS), bool)
+    for name in {"value_mask", "key_mask"} & masks.keys():
+        of_keys = of_keys & masks[name]
+    layer = make(attention_type)
+    pairs = of_query[:, :, None] & of_keys[:, None]
+    expected = layer(*inputs, attention_mask=pairs)
+    assert worst(layer(*inputs, **masks), expected) < 1e-6
+    assert worst(layer(*inputs), expected) > 1e-3
+
+
+@pytest.mark.parametrize("given", ONLY)
+@pytest.mark.parametrize("tensors", ["one", "two", "three"])
+def test_a_mask_given_by_name_is_keras_own(tensors, given, x):
+    inputs = calls(x)[tensors]
+    layer = make()
+    theirs = like_keras(layer, *(i.shape for i in inputs))
+    mask = np.arange(TOKENS)[None] < np.array([[3], [5]])
+    # Keras's layer takes two tensors at least.
+    whole = inputs if len(inputs) > 1 else (x, x)
+    expected = theirs(*whole, **{given: mask})
+    if (tensors, given) == ("one", "query_mask"):
+        expected = theirs(*whole, query_mask=mask, value_mask=mask)
+    # At padding, Keras's layer averages over what may not be seen.
+    real = mask if given == "query_mask" else np.ones_like(mask)
+    found = layer(*inputs, **{given: mask})
+    assert worst(found[real], expected[real]) < 1e-5
+
+
+@pytest.mark.parametrize("given", ["value_mask", "key_mask"])
+def test_a_mask_given_by_name_adds_to_that_of_the_tensor_that_stands_in(given, x):
+    layer = make("l1_norm")
+    carried = np.arange(TOKENS)[None] < np.array([[6], [5]])
+    mask = np.arange(TOKENS)[None] > np.array([[0], [2]])
+    pairs = carried[:, :, None] & (carried & mask)[:, None]
+    expected = layer(x, attention_mask=pairs)
+    assert worst(layer(with_mask(x, carried), **{given: mask}), expected) < 1e-6
+    assert worst(layer(x, mask=carried, **{given: mask}), expected) < 1e-6
+
+
 def test_the_mask_is_passed_on_and_the_callers_tensor_left_alone(x):
     mask = np.arange(TOKENS)[None] < np.array([[3], [6]])
     masked = with_mask(x, mask)
@@ -235,6 +328,33 @@ def test_any_number_of_tokens_and_sequences(attention_type, x):
     )
     for tokens in (1, 2, TOKENS):
         assert worst(compiled(x[:, :tokens]), layer(x[:, :tokens])) < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(0, TOKENS, FEATURES), (BATCH, 0, FEATURES)])
+@pytest.mark.parametrize("features", [FEATURES, 2])  # the second goes straight to heads
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_no_sequences_and_no_tokens(attention_type, known, features, shape):
+    layer = make(attention_type)
+    x = tf.zeros((*shape[:2], features))
+    mask = tf.zeros(shape[:2], bool)
+    call = tf.function(
+        lambda x, mask: layer(x, query_mask=mask),
+        input_signature=None
+        if known
+        else [
+            tf.TensorSpec((None, None, features)),
+            tf.TensorSpec((None, None), tf.bool),
+        ],
+        autograph=False,
+    )
+    assert call(x, mask).shape == (*shape[:2], EMBED)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        output = layer(x)
+    assert output.shape == (*shape[:2], EMBED)
+    for slope in tape.gradient(output, [x, *layer.trainable_variables]):
+        assert np.isfinite(slope).all()
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
@@ -324,12 +444,30 @@ def test_differential_does_not_change_with_the_number_of_heads(x):
         ({"num_heads": 3.0}, "num_heads must be a positive integer.*num_heads=3.0"),
         ({"dropout": 1.0}, "dropout must be a finite number, at least 0 and below 1"),
         ({"scale": float("inf")}, "scale must be a finite number.*scale=inf"),
+        ({"seed": -1}, "seed must be an integer of at least 0.*seed=-1"),
+        (
+            {"attention_type": ["l1_norm"]},
+            r"scaled_dot_product, .*, differential\. .*attention_type=\['l1_norm'\]",
+        ),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     good = {"embed_dim": 15, "num_heads": 3}
     with pytest.raises(ValueError, match=message):
         CustomMultiheadAttention(**{**good, **arguments})
+
+
+def test_numpys_numbers_are_as_good_as_pythons(x):
+    given = {
+        "dropout": np.float32(0.5),
+        "scale": np.float64(0.5),
+        "seed": np.int64(3),
+    }
+    layer = CustomMultiheadAttention(np.int64(15), np.int32(3), **given)
+    assert layer(x, training=True).shape == (BATCH, TOKENS, 15)
+    written = json.dumps(layer.get_config())
+    again = CustomMultiheadAttention.from_config(json.loads(written))
+    assert (again.embed_dim, again.num_heads) == (15, 3)
 
 
 def test_bad_inputs_are_named(x, y):

@@ -1,3 +1,4 @@
+import json
 import math
 
 import keras
@@ -8,7 +9,7 @@ from tools import worst
 
 from diffattn import ATTENTION_TYPES, build_classifier
 from diffattn.config import MODEL_TYPES
-from diffattn.model import PositionalEncoding
+from diffattn.model import MeanOverTokens, PositionalEncoding
 from diffattn.sample import order_task
 
 
@@ -160,9 +161,58 @@ def test_the_order_task(attention_type):
         ({"attention_type": "dot"}, "differentialSum, differential, none. Received"),
         ({"num_heads": 4}, "embed_dim must be divisible by num_heads"),
         ({"vocabulary_size": 1.5}, "vocabulary_size must be a positive integer"),
-        ({"dropout": 1}, "dropout must be a finite number"),
+        ({"dropout": 1}, "^dropout must be a finite number"),
+        (
+            {"attention_dropout": 1.5},
+            "^attention_dropout must be.*_dropout=1.5",
+        ),
+        ({"scale": "1"}, "scale must be a finite number.*scale='1'"),
+        ({"sequence_length": 0}, "sequence_length must be.*sequence_length=0"),
+        ({"seed": -1}, "seed must be an integer of at least 0.*seed=-1"),
+        ({"mask_padding": "no"}, "mask_padding must be one of True, False"),
+        ({"positional_encoding": 2}, "positional_encoding must be one of True, False"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+@pytest.mark.parametrize("attention_type", ["l2_norm", "none"])
+def test_bad_arguments_are_named(attention_type, arguments, message):
     with pytest.raises(ValueError, match=message):
-        small(**{"attention_type": "l2_norm", **arguments})
+        small(**{"attention_type": attention_type, **arguments})
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_mean_over_tokens_honours_its_arguments(data_format, keepdims, masked):
+    x = np.random.default_rng(0).normal(size=(3, 7, 5))
+    mask = np.arange(7) < np.array([[4], [7], [0]]) if masked else np.ones((3, 7), bool)
+    expected = np.stack(
+        [e[m].mean(0) if m.any() else np.zeros(5) for e, m in zip(x, mask, strict=True)]
+    )
+    first = data_format == "channels_first"
+    if keepdims:
+        expected = expected[:, :, None] if first else expected[:, None]
+    layer = MeanOverTokens(data_format=data_format, keepdims=keepdims, dtype="float64")
+    inputs = x.swapaxes(1, 2) if first else x
+    found = layer(inputs, mask=mask if masked else None)
+    assert worst(found, expected) < 1e-12
+    assert layer.compute_output_shape(inputs.shape) == expected.shape
+    again = MeanOverTokens.from_config(layer.get_config())
+    assert worst(again(inputs, mask=mask if masked else None), expected) < 1e-12
+
+
+def test_the_classifier_means_over_tokens_wherever_keras_puts_channels():
+    usual = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = small("none")
+    finally:
+        keras.config.set_image_data_format(usual)
+    assert model.get_layer("mean").output.shape == (None, 16)
+
+
+def test_numpys_numbers_are_as_good_as_pythons():
+    given = {"vocabulary_size": np.int64(11), "sequence_length": np.int32(9)}
+    model = small("l2_norm", embedding_dim=np.int64(4), seed=np.int64(3), **given)
+    again = keras.Model.from_config(json.loads(json.dumps(model.get_config())))
+    assert again.input_shape == (None, 9)
+    assert again.count_params() == model.count_params()

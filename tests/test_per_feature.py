@@ -64,6 +64,32 @@ def test_blocks_do_not_matter(block, monkeypatch):
     assert worst(tf.function(lean)(*qkv(0.2)), expected) < 1e-13
 
 
+@pytest.mark.parametrize("lengths", [(T, S), (5 * T, S), (5 * T, 9 * S), (2, 3)])
+def test_blocks_fit_lengths_that_are_known_only_then(lengths, monkeypatch):
+    block = 3 * T * S
+    monkeypatch.setattr(per_feature, "BLOCK", block)
+    sizes = []
+
+    def record(direction, x, y, *masks):
+        numbers = tf.shape(x)[1], tf.shape(x)[0], tf.shape(x)[2], tf.shape(y)[2]
+        tf.py_function(lambda *n: sizes.append([int(i) for i in n]), numbers, [])
+        return exact(direction, x, y, *masks)
+
+    exact = per_feature._exact_sums
+    monkeypatch.setattr(per_feature, "_exact_sums", record)
+    rng = np.random.default_rng(0)
+    queries, keys = lengths
+    q, k, v = (rng.normal(size=(B, H, n, D)) for n in (queries, keys, keys))
+    signature = [tf.TensorSpec((None, H, None, D), tf.float64)] * 3
+    found = tf.function(lean, input_signature=signature, autograph=False)(q, k, v)
+    expected, _ = reference.attend(q, k, v, "differential")
+    assert worst(found, expected) < 1e-13
+    # The largest divisor of H · D with which a block stays in its bounds.
+    most = max(1, block // (queries * keys))
+    features = max(n for n in (1, 2, 3, 4, 6, 12) if n <= most)
+    assert sizes == [[2, features, queries, keys]] * (B * H * D // features)
+
+
 def test_small_scores_need_no_weights(monkeypatch):
     def weights(*_):
         raise AssertionError("the weights were computed")

@@ -118,6 +118,13 @@ def test_the_transformations_are_what_they_say():
             assert (k2 / k).min() > 0
 
 
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_every_score_says_what_it_is(attention_type):
+    text = REGISTRY[attention_type].function.__doc__
+    for part in ("scale", "(B, H, T, d)", "Returns:", "(B, H, T, S", "Source:"):
+        assert part in text
+
+
 def test_order_aware_are_the_two_differential_types():
     aware = [name for name, kind in REGISTRY.items() if kind.order_aware]
     assert aware == reference.DIFFERENTIAL
@@ -174,6 +181,7 @@ def test_cosine_similarity_of_tiny_vectors():
     [
         ({"attention_type": "softmax"}, "l1_norm, l2_norm, differentialSum, diff"),
         ({"attention_type": "softmax"}, "Received: attention_type='softmax'"),
+        ({"attention_type": ["l2_norm"]}, r"Received: attention_type=\['l2_norm'\]"),
         ({"scale": float("nan")}, "scale must be a finite number.*scale=nan"),
         ({"scale": "1"}, "scale must be a finite number.*scale='1'"),
         ({"query": np.zeros((2, 3, 5, 8))}, r"query of shape \(2, 3, 5, 8\)"),

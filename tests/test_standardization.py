@@ -124,7 +124,7 @@ def test_vectorizer_and_tokens():
     ("arguments", "message"),
     [
         ({"texts": []}, "texts must not be empty"),
-        ({"vocabulary_size": 0}, "vocabulary_size must be a positive.*=0"),
+        ({"vocabulary_size": 2}, "vocabulary_size must be .* at least 3.*=2"),
         ({"sequence_length": -1}, "sequence_length must be a positive.*=-1"),
     ],
 )

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from threading import Thread
 
+import keras
 import pytest
 from distributed import Client, LocalCluster
 
-from diffattn import train
+from diffattn import load_sample, train, trainer
+from diffattn.checks import UserError
 from diffattn.config import grid
+from diffattn.data import DataError
 from diffattn.results import ResultError, read_results, result_path
-from diffattn.study import run_grid
+from diffattn.study import _tokenized, run_grid, train_one
+from diffattn.trainer import RunError
 
 SMALL = {"epochs": 2, "early_stopping": False}
 
@@ -65,6 +70,91 @@ def test_what_is_there_is_not_trained_again_and_what_is_not_is(results):
 def test_results_of_other_settings_are_not_mixed(results):
     with pytest.raises(ResultError, match=r"other settings \(epochs=2, now 3\)"):
         run_grid(grid(["none"], 1, epochs=3, early_stopping=False), results)
+
+
+@pytest.mark.parametrize("more", [{"epochs": 3}, {"attention_type": "none"}])
+def test_two_runs_for_one_file_are_named_before_anything_is_trained(more, tmp_path):
+    (config,) = grid(["none"], 1, data="nowhere")
+    other = replace(config, **more)
+    with pytest.raises(ResultError, match=r"2 of the runs .*none-seed-0\.json: give"):
+        run_grid([config, other], tmp_path, progress=False)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_data_are_read(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nowhere")
+    configs = grid(["none"], 1, data="nowhere")
+    for name in ("file", "link"):
+        with pytest.raises(UserError, match=f"folder .*: .*{name} is no folder that"):
+            run_grid(configs, tmp_path / name / "results", progress=False)
+    with pytest.raises(DataError, match="no file or folder nowhere"):
+        run_grid(configs, tmp_path / "new" / "results", progress=False)
+
+
+def begun(folder):
+    """A run that was broken off after its first epoch, and its unfinished folder."""
+
+    def break_off(epoch, logs):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    (config,) = grid(["none"], 1, **SMALL)
+    unfinished = folder / "none-seed-0.unfinished"
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=break_off)
+    with pytest.raises(KeyboardInterrupt):
+        train_one(config, unfinished, [callback])
+    assert (unfinished / "checkpoint-000001").is_dir()
+    return config, unfinished
+
+
+def test_a_full_disk_ends_the_grid_and_loses_no_epoch(results, tmp_path):
+    """The system itself refuses to write, from here on, files above 100 kB."""
+    resource = pytest.importorskip("resource")
+    config, unfinished = begun(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(ResultError, match=r"is not complete: .*; what was done is"):
+            run_grid([config], tmp_path, progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == [unfinished.name]
+    assert (unfinished / "checkpoint-000001").is_dir()
+    run_grid([config], tmp_path, progress=False)
+    name = "none-seed-0.json"
+    assert metrics(tmp_path) == {name: metrics(results)[name]}
+
+
+@pytest.mark.parametrize("file", ["variables.npz", "best.npz", "state.json"])
+def test_a_damaged_checkpoint_ends_the_grid_and_stays(file, tmp_path):
+    config, unfinished = begun(tmp_path)
+    damaged = unfinished / "checkpoint-000001" / file
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(RunError, match=r"checkpoint-000001 is damaged: .*begins anew"):
+        run_grid([config], tmp_path, progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [unfinished.name]
+    assert damaged.exists()
+
+
+def test_a_run_that_was_begun_with_other_reviews_begins_anew(tmp_path, monkeypatch):
+    config, _ = begun(tmp_path / "begun")
+    monkeypatch.setattr(
+        trainer, "load_sample", lambda **how: load_sample(order_share=0.2, **how)
+    )
+    _tokenized.cache_clear()
+    for folder in ("begun", "whole"):
+        run_grid([config], tmp_path / folder, progress=False)
+    _tokenized.cache_clear()
+    assert metrics(tmp_path / "begun") == metrics(tmp_path / "whole")
+
+
+def test_a_run_that_needs_more_memory_than_there_is_is_kept_as_failed(tmp_path):
+    """The embeddings alone would take four petabytes."""
+    configs = grid(["none"], 1, embedding_dim=10**11, **SMALL)
+    run_grid(configs, tmp_path, progress=False)
+    (failed,) = read_results(tmp_path)["none"]
+    assert re.match("(ResourceExhausted|Memory)Error: ", failed["error"])
+    assert "metrics" not in failed
 
 
 def test_a_run_that_diverges_is_kept_as_failed(tmp_path):
@@ -146,10 +236,30 @@ def test_no_scheduler_is_told_in_one_line(tmp_path):
         run_grid(grid(["none"], 1), tmp_path, cluster="tcp://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"config": {"speed": 1}}'])
-def test_a_file_that_is_no_result(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", ""),
+        ("[]", ""),
+        ("{}", "it has no 'config'"),
+        ('{"config": {"speed": 1}}', "got an unexpected .* 'speed'"),
+        ('{"config": {}}', "it has no 'metrics'"),
+        ('{"config": {}, "metrics": {"test_loss": 0}}', "it has no 'validation_loss'"),
+        ('{"config": {}, "metrics": null}', ""),
+    ],
+)
+def test_a_file_that_is_no_result(tmp_path, content, message):
     (tmp_path / "none-seed-0.json").write_text(content)
     with pytest.raises(
-        ResultError, match=re.escape("none-seed-0.json is not a result")
+        ResultError, match=rf"none-seed-0\.json is not a result: .*{message}"
     ):
         read_results(tmp_path)
+
+
+def test_a_result_without_a_newer_setting_has_its_default(results, tmp_path):
+    kept = json.loads((results / "none-seed-0.json").read_text())
+    for name in ("seed", "distance"):
+        del kept["config"][name]
+    (tmp_path / "none-seed-0.json").write_text(json.dumps(kept))
+    (found,) = read_results(tmp_path)["none"]
+    assert found == json.loads((results / "none-seed-0.json").read_text())

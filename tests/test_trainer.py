@@ -1,7 +1,11 @@
 import json
 import math
 import re
+import shutil
+import sys
 from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,8 +13,10 @@ import pytest
 import reference
 from tools import worst
 
-from diffattn import Config, load_run, load_sample, train, trainer
+from diffattn import Config, load_run, load_sample, provenance, train, trainer
+from diffattn.checks import UserError
 from diffattn.config import DATA_SETTINGS, MODEL_TYPES
+from diffattn.plots import plot_history
 from diffattn.sample import order_blind_ceiling
 from diffattn.standardization import custom_standardization
 from diffattn.trainer import RunError, load_data
@@ -89,6 +95,26 @@ def test_a_loaded_run_answers_raw_text_as_it_was_measured(run):
     assert np.isfinite(again.predict([""])).all()
 
 
+def test_a_run_is_evaluated_by_its_logits_however_large_they_are(tmp_path):
+    """With weights a thousand times as large, errors cost far more than 16."""
+    run = train(output=tmp_path, verbose=0, attention_type="none", epochs=1)
+    _, vectorizer, classifier, _ = run.model.layers
+    table, weight, bias = classifier.get_weights()
+    weight, bias = weight * 10_000, bias * 10_000
+    classifier.set_weights([table, weight, bias])
+    test = load_sample().test
+    tokens = vectorizer(test.texts).numpy()
+    seen = tokens[..., None] > 0
+    mean = (table.astype("float64")[tokens] * seen).sum(1) / seen.sum(1)
+    logits = (mean @ weight.astype("float64") + bias)[:, 0]
+    right = np.where(test.labels == 1, logits, -logits)
+    losses = np.logaddexp(0, -right)
+    assert losses.max() > 100
+    measured = run.evaluate(test)
+    assert measured["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    assert measured["accuracy"] == pytest.approx((right > 0).mean(), abs=1e-6)
+
+
 def test_the_attention_of_a_text_is_the_specifications(run):
     words, weights = run.attention("Not GOOD,<br />but splendiferous!")
     assert words == ["not", "good", "but", "[UNK]"]
@@ -121,13 +147,32 @@ def test_the_same_seed_gives_the_same_metrics(run, tmp_path):
     assert other.history["loss"][0] != run.history["loss"][0]
 
 
-def test_the_recorded_command_gives_the_same_settings(run):
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"data": "imdb", "mask_padding": 1, "early_stopping": np.False_},
+        {"scale": np.float32(0.5), "seed": np.int64(3), "learning_rate": 1},
+        {"scale": -1e-05},
+        {"data": "-imdb", "scale": -2},
+        {"data": Path("a folder")},
+    ],
+)
+def test_the_command_and_the_json_of_settings_give_the_same_settings(settings):
     from diffattn.cli import _parser
 
-    options = vars(_parser().parse_args(run.provenance["command"][1:]))
-    names = asdict(run.config)
+    config = Config.make(**settings)
+    options = vars(_parser().parse_args(config.command()[1:]))
+    names = asdict(config)
     again = Config.make(**{k: v for k, v in options.items() if k in names})
-    assert again == run.config
+    assert again == config
+    kept = json.loads(json.dumps(names))
+    assert Config(**kept) == config
+    assert all(type(kept[name]) is type(value) for name, value in names.items())
+
+
+def test_the_recorded_command_is_the_one_of_the_settings(run):
+    assert run.provenance["command"] == run.config.command()
 
 
 @pytest.mark.parametrize("epoch", [0, 3])
@@ -199,9 +244,11 @@ def test_tensorboard_logs_if_asked_for(tmp_path):
     assert list((run.path / "tensorboard").rglob("events.out.tfevents*"))
 
 
-def test_two_runs_in_one_second_have_two_folders(tmp_path):
-    config = Config.make()
-    folders = {trainer._start(tmp_path, config) for _ in range(3)}
+def test_runs_in_one_second_have_a_folder_each(tmp_path, monkeypatch):
+    """Even where none sees in time what the others make."""
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    folders = {trainer._start(tmp_path, Config.make()) for _ in range(3)}
+    assert folders == {*tmp_path.iterdir()}
     assert len(folders) == 3
 
 
@@ -264,6 +311,45 @@ def test_only_an_unfinished_run_is_resumed(run, tmp_path):
         train(resume=run.path, seed=3)
 
 
+def test_a_damaged_model_is_told_on_loading(run, tmp_path):
+    damaged = tmp_path / "run"
+    shutil.copytree(run.path, damaged)
+    whole = (run.path / "model.keras").read_bytes()
+    flipped = whole.replace(b'"registered_name"', b'"registered_nome"')
+    for content in (b"", whole[:1000], whole[:-1000], flipped):
+        (damaged / "model.keras").write_bytes(content)
+        with pytest.raises(RunError, match=r"model\.keras cannot be loaded: \w+: "):
+            load_run(damaged)
+
+
+def test_what_a_run_was_made_with_is_found_out_before_the_training(
+    tmp_path, monkeypatch
+):
+    def provenance():
+        raise LookupError("no versions")
+
+    monkeypatch.setattr(trainer, "provenance", provenance)
+    with pytest.raises(LookupError):
+        train(output=tmp_path, verbose=0, epochs=1)
+    (unfinished,) = tmp_path.iterdir()
+    assert [path.name for path in unfinished.iterdir()] == ["run.json"]
+
+
+def test_a_package_that_is_not_installed_has_a_version_all_the_same(monkeypatch):
+    """As imported from a checkout, or installed under another name."""
+    installed = provenance.provenance()["versions"]
+    assert set(installed) == {"python", "diffattn", "tensorflow", "keras", "numpy"}
+    monkeypatch.setattr(sys, "path", [])  # where importlib looks for what is installed
+    with pytest.raises(PackageNotFoundError):
+        version("keras")
+    assert provenance.provenance()["versions"] == installed
+
+
+def test_a_new_score_has_learning_curves(run):
+    figure = plot_history(run.history, "a_new_score", kept_epoch=1)
+    assert figure.get_suptitle() == "attention type: a_new_score"
+
+
 def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         interrupt_before(1, patch)
@@ -279,8 +365,8 @@ def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):
 
 def test_an_output_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot make the folder"):
-        train(output=tmp_path / "file" / "runs", verbose=0, epochs=1)
+    with pytest.raises(UserError, match=r"cannot make the folder .*file is no folder"):
+        train(output=tmp_path / "file" / "runs", data="not read")
 
 
 def test_settings_fit_the_data():
@@ -322,6 +408,8 @@ DOCUMENTED = {
         ({"seed": -1}, "seed must be an integer of at least 0.*seed=-1"),
         ({"mask_padding": "yes"}, "mask_padding must be one of True, False"),
         ({"scale": "big"}, "scale must be a finite number"),
+        ({"vocabulary_size": 2}, "vocabulary_size must be .* at least 3.*size=2"),
+        ({"data": "order", "sequence_length": 1}, "sequence_length must be .* least 2"),
         ({"validation_split": 1.0}, "validation_split must be a finite number"),
     ],
 )
