@@ -118,9 +118,8 @@ def _squared_by_product(query, key):
         ops.concatenate([-2 * query, q2, ops.ones_like(q2)], axis=-1),
         ops.concatenate([key, ops.ones_like(k2), k2], axis=-1),
     )
-    # The initial values are for no keys at all, where nothing is near.
-    least = NEAR * (q2[..., 0] + ops.max(k2, axis=2, initial=0))
-    return squared, ops.any(ops.min(squared, axis=-1, initial=math.inf) < least)
+    least = NEAR * (q2[..., 0] + ops.max(k2, axis=2))
+    return squared, ops.any(ops.min(squared, axis=-1) < least)
 
 
 def _pull(x, others, g, over):

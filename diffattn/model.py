@@ -28,12 +28,9 @@ class TokenEmbedding(keras.layers.Embedding):
     stands n times in a batch, padding most of all, takes steps up to √n times
     too long.
 
-    Args:
-        *args, **kwargs: those of `keras.layers.Embedding`: ``input_dim`` tokens,
-            ``output_dim`` features, ``mask_zero`` and the others.
-
-    Call arguments:
-        inputs: int tensor of tokens in [0, input_dim), of shape (B, T).
+    Its arguments are those of `keras.layers.Embedding`: ``input_dim`` tokens,
+    ``output_dim`` features, ``mask_zero`` and the others. It is called with an int
+    tensor of tokens in [0, input_dim), of shape (B, T).
 
     Returns:
         A tensor of shape (B, T, output_dim); with ``mask_zero`` it carries the mask
@@ -52,18 +49,15 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
 
         y_c = Σ_n m_n x_nc / max(1, Σ_n m_n)
 
-    Keras's own layer divides 0 by 0 there: for an empty review.
+    Keras's own layer divides 0 by 0 there: for an empty review. It is called with a
+    tensor of shape (B, T, F) or (B, F, T), and a boolean mask of shape (B, T), True at
+    the tokens that count, which Keras fills in from what the inputs carry.
 
     Args:
         data_format: "channels_last" for (B, T, F), "channels_first" for (B, F, T);
             by default Keras's own, as a rule the first.
         keepdims: bool, whether the tokens' axis stays, with length 1.
         **kwargs: those of `keras.layers.Layer`.
-
-    Call arguments:
-        inputs: tensor of shape (B, T, F) or (B, F, T).
-        mask: None, or a boolean tensor of shape (B, T), True at the tokens that
-            count. Keras fills it in from what the inputs carry.
 
     Returns:
         A tensor of shape (B, F); with ``keepdims`` (B, 1, F) or (B, F, 1).
@@ -87,13 +81,11 @@ class PositionalEncoding(keras.layers.Layer):
         y_{n,2c} = √F x_{n,2c} + sin(n / 10000^{2c/F})
         y_{n,2c+1} = √F x_{n,2c+1} + cos(n / 10000^{2c/F})
 
-    as in Vaswani et al. (2017), who stretch the embedding by √F likewise.
+    as in Vaswani et al. (2017), who stretch the embedding by √F likewise. It is called
+    with a floating-point tensor of shape (B, T, F) with a known F.
 
     Args:
         **kwargs: those of `keras.layers.Layer`.
-
-    Call arguments:
-        inputs: floating-point tensor of shape (B, T, F) with a known F.
 
     Returns:
         A tensor of the same shape and dtype; it carries the mask of the inputs.

@@ -6,7 +6,7 @@ from tools import D, T, gradients, qkv, worst
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention import attend
-from diffattn.scores import REGISTRY, SYMMETRIES, register, score
+from diffattn.scores import REGISTRY, SYMMETRIES, previous, register, score
 from diffattn.symmetries import TRANSFORMATIONS, change_of_weights
 
 
@@ -123,6 +123,12 @@ def test_every_score_says_what_it_is(attention_type):
     text = REGISTRY[attention_type].function.__doc__
     for part in ("scale", "(B, H, T, d)", "Returns:", "(B, H, T, S", "Source:"):
         assert part in text
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 4])
+def test_previous_is_one_step_down_and_keeps_the_shape(tokens):
+    q, _, _ = qkv(tokens=tokens)
+    assert np.array_equal(previous(q), reference.prev(q))
 
 
 def test_order_aware_are_the_two_differential_types():
