@@ -1,11 +1,13 @@
 """The six scoring functions, and a registry that says what each one is.
 
-Every function here takes a query of shape (B, H, T, d) and a key of shape
-(B, H, S, d), the heads already split, and a scale, and returns scores: of shape
-(B, H, T, S), or (B, H, T, S, d) where each feature has a score of its own.
-`Score.symmetries` names the changes of query and key
-that leave the attention weights as they are; what is not named there does
-change them, and the tests hold the registry to both.
+Every scoring function takes a query of shape (B, H, T, d) and a key of shape
+(B, H, S, d), the heads already split, both float32 or float64, and a scale, a float
+that multiplies the scores. It returns scores of shape (B, H, T, S), or (B, H, T, S, d)
+where each feature has a score of its own.
+
+`Score.symmetries` names the changes of query and key that leave the attention weights
+as they are; what is not named there does change them, and the tests hold the registry
+to both.
 """
 
 import math
@@ -188,14 +190,6 @@ def previous(x):
 def scaled_dot_product(query, key, scale):
     """scale · q_i · k_j, scale 1/√d by default.
 
-    Args:
-        query: tensor of shape (B, H, T, d), float32 or float64.
-        key: tensor of shape (B, H, S, d) and the same dtype.
-        scale: float, multiplies the scores.
-
-    Returns:
-        A tensor of shape (B, H, T, S).
-
     Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
     """
     return ops.einsum("bhtd,bhsd->bhts", _times(query, scale), key)
@@ -208,14 +202,6 @@ def scaled_dot_product(query, key, scale):
 )
 def cosine_similarity(query, key, scale):
     """scale · q_i · k_j / (‖q_i‖ ‖k_j‖), 0 for a zero vector.
-
-    Args:
-        query: tensor of shape (B, H, T, d), float32 or float64.
-        key: tensor of shape (B, H, S, d) and the same dtype.
-        scale: float, multiplies the scores.
-
-    Returns:
-        A tensor of shape (B, H, T, S).
 
     Source: the documentation's list of scores. Graves et al., "Neural Turing
     Machines" (2014), section 3.3.1, addresses memory with it.
@@ -231,14 +217,6 @@ def cosine_similarity(query, key, scale):
 def l1_norm(query, key, scale):
     """−scale · Σ_c abs(q_ic − k_jc), the negative Manhattan distance.
 
-    Args:
-        query: tensor of shape (B, H, T, d), float32 or float64.
-        key: tensor of shape (B, H, S, d) and the same dtype.
-        scale: float, multiplies the scores.
-
-    Returns:
-        A tensor of shape (B, H, T, S).
-
     Source: the documentation's list of scores; see `diffattn.distances`.
     """
     return _times(minus_l1(query, key), scale)
@@ -251,14 +229,6 @@ def l1_norm(query, key, scale):
 )
 def l2_norm(query, key, scale):
     """−scale · ‖q_i − k_j‖₂, the negative Euclidean distance.
-
-    Args:
-        query: tensor of shape (B, H, T, d), float32 or float64.
-        key: tensor of shape (B, H, S, d) and the same dtype.
-        scale: float, multiplies the scores.
-
-    Returns:
-        A tensor of shape (B, H, T, S).
 
     Source: the documentation's list of scores; see `diffattn.distances`.
     """
@@ -274,14 +244,6 @@ def differentialSum(query, key, scale):  # noqa: N802 - the documentation's spel
     """scale · Σ_c (q_ic k_jc − q_{i−1,c} k_{j−1,c}).
 
     q and k are 0 before token 0.
-
-    Args:
-        query: tensor of shape (B, H, T, d), float32 or float64.
-        key: tensor of shape (B, H, S, d) and the same dtype.
-        scale: float, multiplies the scores.
-
-    Returns:
-        A tensor of shape (B, H, T, S).
 
     Source: the discrete product rule of the documentation (see `differential`),
     summed over the features: the dot product less itself one step on.
@@ -300,14 +262,6 @@ def differential(query, key, scale):
     """scale · (q_ic k_jc − q_{i−1,c} k_{j−1,c}), one score a feature.
 
     q and k are 0 before token 0.
-
-    Args:
-        query: tensor of shape (B, H, T, d), float32 or float64.
-        key: tensor of shape (B, H, S, d) and the same dtype.
-        scale: float, multiplies the scores.
-
-    Returns:
-        A tensor of shape (B, H, T, S, d).
 
     Source: the discrete product rule of the documentation,
     q_{i−1,c} (k_jc − k_{j−1,c}) + (q_ic − q_{i−1,c}) k_jc, for every pair (i, j).
