@@ -21,6 +21,9 @@ COLORS = {
     "differential": "#D55E00",
 }
 
+#: What is none of these: a peer, or a new score that has no colour of its own yet.
+OTHER = "#888888"
+
 
 def new_figure(
     width: float, height: float, columns: int = 1, **how
@@ -91,7 +94,7 @@ def plot_history(
     """
     figure, panels = new_figure(8, 3.2, 2)
     epochs = range(1, len(history["loss"]) + 1)
-    color = COLORS.get(attention_type, "#888888")  # a new score has none of its own
+    color = COLORS.get(attention_type, OTHER)
     labels = {"loss": "binary cross-entropy", "accuracy": "accuracy"}
     for axes, (metric, label) in zip(panels, labels.items(), strict=True):
         axes.plot(epochs, history[metric], "o--", color=color, mfc="white")
@@ -125,7 +128,7 @@ def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
         for row, (name, found) in enumerate(zip(names, column[::-1], strict=True)):
             if found.low <= 0:
                 continue
-            color = COLORS.get(name, "#888888")
+            color = COLORS.get(name, OTHER)
             axes.plot([found.low, found.high], [row, row], color=color, linewidth=3)
             axes.plot(found.median, row, "o", color=color)
             axes.annotate(
