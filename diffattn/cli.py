@@ -236,15 +236,23 @@ def _train(options):
         flags = ", ".join(map(_flag, settings))
         raise UserError(f"--resume goes with the run's own settings, not with {flags}")
     with _quiet():
+        from tensorflow.errors import ResourceExhaustedError
+
         from diffattn.trainer import train
 
-    run = train(
-        output=options.output,
-        resume=options.resume,
-        tensorboard=options.tensorboard,
-        verbose=1 if sys.stdout.isatty() else 2,
-        **settings,
-    )
+    try:
+        run = train(
+            output=options.output,
+            resume=options.resume,
+            tensorboard=options.tensorboard,
+            verbose=1 if sys.stdout.isatty() else 2,
+            **settings,
+        )
+    except (MemoryError, ResourceExhaustedError) as error:
+        raise UserError(
+            "training needs more memory than there is: lower batch_size, "
+            "sequence_length, embed_dim, embedding_dim or vocabulary_size"
+        ) from error
     _print_numbers(run.metrics)
     print(f"{'saved as':<20}{run.path}")
 

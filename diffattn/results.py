@@ -64,6 +64,18 @@ def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
     return results
 
 
+def without_failed(results: dict[str, list[dict]]) -> dict[str, list[dict]]:
+    """The results that have metrics, not an error.
+
+    Args:
+        results: as `read_results` gives them; what comes back is like it.
+    """
+    return {
+        label: [result for result in found if "error" not in result]
+        for label, found in results.items()
+    }
+
+
 def read_result(path: Path) -> tuple[Config, dict]:
     """One result, and before it the configuration that it was made with.
 

@@ -12,7 +12,7 @@ from tabulate import tabulate
 
 from diffattn.plots import plot_matrix, plot_seeds
 from diffattn.published import METRICS, PUBLISHED
-from diffattn.results import ResultError, read_results
+from diffattn.results import ResultError, read_results, without_failed
 from diffattn.sample import sample_ceiling
 from diffattn.studies import STUDIES
 from diffattn.uncertainty import (
@@ -133,12 +133,8 @@ def values(results: dict, metric: str) -> dict[str, dict[int, float]]:
         A dict from label to a dict from seed to value.
     """
     return {
-        label: {
-            result["config"]["seed"]: result["metrics"][metric]
-            for result in found
-            if "error" not in result
-        }
-        for label, found in results.items()
+        label: {result["config"]["seed"]: result["metrics"][metric] for result in found}
+        for label, found in without_failed(results).items()
     }
 
 

@@ -230,6 +230,13 @@ def test_another_backend_is_told_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_settings_too_large_for_the_memory_are_named():
+    """The embeddings alone would take four petabytes."""
+    answer = diffattn("train", "--embedding-dim", str(10**11), "--epochs", "1")
+    assert answer.returncode == 2
+    assert re.fullmatch("diffattn: error: .* more memory .*\n", answer.stderr)
+
+
 def test_train_prints_the_numbers_and_saves_the_run(tmp_path, capsys):
     flags = ["--attention-type", "none", "--epochs", "1", "--no-early-stopping"]
     answer = said(capsys, "train", *flags, "--output", tmp_path)
