@@ -210,9 +210,9 @@ def table_of_differences(title: str, results: dict) -> Table:
     ]
     notes = [
         f"Differences to {REFERENCE} with the same seed: their mean, and its interval; "
-        f"all {len(rows)} intervals hold together with {LEVEL:.0%} probability "
-        "(Student's t, Bonferroni). If one holds 0 and reaches no further than "
-        f"{MARGIN}, any difference is smaller than its farther bound.",
+        f"all {len(rows)} intervals hold together with at least {LEVEL:.0%} "
+        "probability (Student's t, Bonferroni). If one holds 0 and reaches no further "
+        f"than {MARGIN}, any difference is smaller than its farther bound.",
         *(conclude(metric, of_type) for metric, of_type in compared.items()),
     ]
     headers = ["attention", "metric", "difference", "interval", "verdict"]
@@ -328,7 +328,7 @@ def table_of_order(title: str, grids: dict[str, dict]) -> Table:
     seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
     notes = [
         f"Test accuracy over {seeds} seeds: mean ± half its "
-        f"interval; all intervals hold together with {LEVEL:.0%} probability. "
+        f"interval; all intervals hold together with at least {LEVEL:.0%} probability. "
         f"Who answers every sequence and its mirror image alike gets exactly {CHANCE}: "
         "the test set has both. A star marks what differs from that.",
     ]
