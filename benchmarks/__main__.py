@@ -17,8 +17,8 @@ from tqdm import tqdm
 from benchmarks.plan import PLANS
 from benchmarks.report import compare, set_reference, table
 from diffattn.data import IMDB_VARIABLE
+from diffattn.files import write_json
 from diffattn.provenance import provenance
-from diffattn.trainer import write_json
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "benchmark"

@@ -6,7 +6,7 @@ from benchmarks.plan import BROADCAST, KERAS, SMALL_BATCH
 from benchmarks.sizes import BATCH, EMBED_DIM, TOKENS
 from diffattn import ATTENTION_TYPES
 from diffattn.costs import growth, ratio
-from diffattn.trainer import write_json
+from diffattn.files import write_json
 
 #: A ratio that is larger than the reference's by more than this share got worse.
 TOLERANCE = {"time": 0.25, "memory": 0.1}

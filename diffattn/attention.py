@@ -11,7 +11,7 @@ from keras import ops
 from diffattn.backend import custom_gradient
 from diffattn.distances import few_terms
 from diffattn.per_feature import LOWEST
-from diffattn.scores import floating, get_score, may_equal, score
+from diffattn.scores import check_shapes, floating, get_score, may_equal, score
 
 
 def attend(
@@ -163,6 +163,7 @@ def _weigh(weights, value, kept=None):
 def _checked(query, key, value, attention_type, mask):
     """The arguments as tensors, the mask with four axes, or a clear error."""
     query, key = ops.convert_to_tensor(query), ops.convert_to_tensor(key)
+    check_shapes(query, key)
     value = floating("value", value)
     per_feature = get_score(attention_type).per_feature
     fits = len(value.shape) == 4 and may_equal(value.shape[:3], key.shape[:3])

@@ -15,7 +15,7 @@ from pathlib import Path
 from diffattn import __version__
 from diffattn.checks import UserError
 from diffattn.config import DATA_SETTINGS, Config, grid
-from diffattn.results import check_folder
+from diffattn.files import check_folder
 from diffattn.studies import STUDIES
 
 
@@ -86,7 +86,6 @@ def _add_train(commands):
     _add_settings(parser)
     parser.add_argument(
         "--output",
-        default="runs",
         metavar="FOLDER",
         help="where to save the run (default: runs)",
     )
@@ -232,9 +231,12 @@ def _train(options):
             Config.make(**settings)
         except ValueError as error:
             raise UserError(error) from error
-    elif settings:
-        flags = ", ".join(map(_flag, settings))
-        raise UserError(f"--resume goes with the run's own settings, not with {flags}")
+    elif settings or options.output is not None:
+        given = [*settings, *(["output"] if options.output is not None else [])]
+        flags = ", ".join(map(_flag, given))
+        raise UserError(
+            f"--resume goes with the run's own settings and folder, not with {flags}"
+        )
     with _quiet():
         from tensorflow.errors import ResourceExhaustedError
 
@@ -242,7 +244,7 @@ def _train(options):
 
     try:
         run = train(
-            output=options.output,
+            output=options.output or "runs",
             resume=options.resume,
             tensorboard=options.tensorboard,
             verbose=1 if sys.stdout.isatty() else 2,

@@ -56,7 +56,8 @@ def minus_l2(query, key):
     ‖q − k‖² = ‖q‖² + ‖k‖² − 2 q · k costs one matrix product. Where that would
     lose digits, because some q_i and k_j are near to each other, the differences
     are taken first. The keys' mean is subtracted from both before the product,
-    which leaves the distances as they are and makes such cases rare.
+    which leaves the distances as they are and makes such cases rare. (Masked padding
+    is one: the layer sets its queries and keys to 0, at distance 0 from each other.)
 
     Args:
         query: tensor of shape (B, H, T, d), float32 or float64.

@@ -67,9 +67,10 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
         if mask is None:
             return super().call(inputs)
         tokens, features = (1, 2) if self.data_format == "channels_last" else (2, 1)
-        mask = ops.expand_dims(ops.cast(mask, inputs.dtype), features)
+        mask = ops.expand_dims(ops.cast(mask, "bool"), features)
         how = {"axis": tokens, "keepdims": self.keepdims}
-        return ops.sum(inputs * mask, **how) / ops.maximum(ops.sum(mask, **how), 1)
+        count = ops.sum(ops.cast(mask, inputs.dtype), **how)
+        return ops.sum(ops.where(mask, inputs, 0), **how) / ops.maximum(count, 1)
 
 
 @keras.saving.register_keras_serializable(package="diffattn")

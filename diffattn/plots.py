@@ -25,6 +25,15 @@ COLORS = {
 OTHER = "#888888"
 
 
+def _color(name):
+    return COLORS.get(name, OTHER)
+
+
+def _place(name):
+    """Of the types in a figure: that of their colour, and the new ones behind."""
+    return [*COLORS, name].index(name)
+
+
 def new_figure(
     width: float, height: float, columns: int = 1, **how
 ) -> tuple[Figure, Axes]:
@@ -56,11 +65,11 @@ def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figur
         A `matplotlib.figure.Figure` with an opaque ground.
     """
     figure, axes = new_figure(8, 3.6)
-    names = sorted(accuracies, key=list(COLORS).index, reverse=True)
+    names = sorted(accuracies, key=_place, reverse=True)
     for row, name in enumerate(names):
         values = accuracies[name]
         axes.plot([0.5, max(values)], [row, row], color="#dddddd", zorder=1)
-        axes.scatter(values, [row] * len(values), s=60, color=COLORS[name], zorder=3)
+        axes.scatter(values, [row] * len(values), s=60, color=_color(name), zorder=3)
     axes.axvline(ceiling, color="#333333", linestyle="--", linewidth=1, zorder=2)
     axes.annotate(
         "ceiling for what\nis blind to order",
@@ -94,7 +103,7 @@ def plot_history(
     """
     figure, panels = new_figure(8, 3.2, 2)
     epochs = range(1, len(history["loss"]) + 1)
-    color = COLORS.get(attention_type, OTHER)
+    color = _color(attention_type)
     labels = {"loss": "binary cross-entropy", "accuracy": "accuracy"}
     for axes, (metric, label) in zip(panels, labels.items(), strict=True):
         axes.plot(epochs, history[metric], "o--", color=color, mfc="white")
@@ -128,7 +137,7 @@ def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
         for row, (name, found) in enumerate(zip(names, column[::-1], strict=True)):
             if found.low <= 0:
                 continue
-            color = COLORS.get(name, OTHER)
+            color = _color(name)
             axes.plot([found.low, found.high], [row, row], color=color, linewidth=3)
             axes.plot(found.median, row, "o", color=color)
             axes.annotate(
@@ -171,7 +180,7 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
                 values,
                 marker="o",
                 markersize=4,
-                color=COLORS.get(name, "#333333"),
+                color=_color(name),
                 linestyle="-" if known else "--",
                 label=name,
             )
@@ -207,7 +216,7 @@ def plot_seeds(
         if label in (bands or {}):
             axes.axvspan(*bands[label], color="#eeeeee", zorder=0)
         for row, name in enumerate(names):
-            color = COLORS[name.split()[0]]
+            color = _color(name.split()[0])
             found = estimate(values[name])
             axes.scatter(
                 values[name], [row] * found.count, s=25, color=color, alpha=0.5

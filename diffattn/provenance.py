@@ -55,7 +55,8 @@ def _commit():
     if _git(folder, "ls-files", "--error-unmatch", __file__) is None:
         return None
     commit = _git(folder, "rev-parse", "HEAD")
-    return f"{commit}+changes" if _git(folder, "status", "--porcelain", ".") else commit
+    changed = commit and _git(folder, "status", "--porcelain", ".")
+    return f"{commit}+changes" if changed else commit
 
 
 def _git(folder, *arguments):

@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from operator import itemgetter
 from pathlib import Path
 
@@ -16,24 +17,17 @@ class ResultError(UserError):
 
 
 def result_path(config: Config, folder: str | os.PathLike) -> Path:
-    """The file in a folder that keeps a run's result."""
+    """The file in a folder that keeps a run's result.
+
+    Args:
+        config: the run's.
+        folder: the folder.
+
+    Returns:
+        The `pathlib.Path`, as FOLDER/TYPE-seed-N.json.
+    """
     name = config.label.replace(" + ", "-with-")
     return Path(folder) / f"{name}-seed-{config.seed}.json"
-
-
-def check_folder(path: str | os.PathLike) -> None:
-    """Before the work, see that a folder is there or can be made for what comes of it.
-
-    Raises:
-        UserError: if something else is in its place, or it may not be written.
-    """
-    path = Path(path)
-    # A link to nothing is there too, and in the way.
-    there = next(p for p in (path, *path.parents) if os.path.lexists(p))
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise UserError(
-            f"cannot make the folder {path}: {there} is no folder that may be written"
-        )
 
 
 def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
@@ -48,7 +42,7 @@ def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
         ``config``, ``error`` and ``provenance``), by seed.
 
     Raises:
-        ResultError: if a file is no result.
+        ResultError: if a file is no result, or if they cannot be compared.
     """
 
     def place(item):
@@ -56,12 +50,44 @@ def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
         of_type = MODEL_TYPES.index(config.attention_type)
         return config.positional_encoding, of_type, config.seed
 
+    found = sorted(map(read_result, Path(folder).glob("*.json")), key=place)
+    check_alike([config for config, _ in found], folder)
     results = {}
-    for config, result in sorted(
-        map(read_result, Path(folder).glob("*.json")), key=place
-    ):
+    for config, result in found:
         results.setdefault(config.label, []).append(result)
     return results
+
+
+def check_alike(configs: Sequence[Config], folder: str | os.PathLike) -> None:
+    """See that runs differ in nothing but what is compared, and the seed.
+
+    Args:
+        configs: the runs'.
+        folder: the folder of their results.
+
+    Raises:
+        ResultError: if two of them have other settings.
+    """
+    settings = [
+        replace(config, attention_type="none", positional_encoding=False, seed=0)
+        for config in configs
+    ]
+    for other in settings[1:]:
+        if differing := differences(settings[0], other):
+            raise ResultError(
+                f"{folder} has runs of different settings ({differing}), which no "
+                "table can compare: give each a folder of its own"
+            )
+
+
+def differences(one: Config, other: Config) -> str:
+    """In which settings two configurations differ, as text; empty if in none."""
+    wanted = asdict(other)
+    return "; ".join(
+        f"{name}={value!r}, not {wanted[name]!r}"
+        for name, value in asdict(one).items()
+        if value != wanted[name]
+    )
 
 
 def without_failed(results: dict[str, list[dict]]) -> dict[str, list[dict]]:
@@ -78,6 +104,12 @@ def without_failed(results: dict[str, list[dict]]) -> dict[str, list[dict]]:
 
 def read_result(path: Path) -> tuple[Config, dict]:
     """One result, and before it the configuration that it was made with.
+
+    Args:
+        path: the file's.
+
+    Returns:
+        (config, result), the result as in `read_results`.
 
     Raises:
         ResultError: if the file is no result.

@@ -162,7 +162,7 @@ def score(query, key, attention_type: str, *, scale: float | None = None):
     kind = get_score(attention_type)
     check_scale(scale)
     query, key = _at_least_float32(query=query, key=key)
-    _check_shapes(query, key)
+    check_shapes(query, key)
     if scale is None:
         scale = kind.default_scale(query.shape[-1])
     return kind.function(query, key, float(scale))
@@ -293,7 +293,8 @@ def _at_least_float32(**tensors):
     return [ops.cast(x, "float64" if wide else "float32") for x in tensors.values()]
 
 
-def _check_shapes(query, key):
+def check_shapes(query, key):
+    """Raise a ValueError unless they are (B, H, T, d) and (B, H, S, d)."""
     fits = (
         len(query.shape) == len(key.shape) == 4
         and query.shape[-1] == key.shape[-1]

@@ -61,10 +61,10 @@ def make_vectorizer(
     if len(texts) == 0:
         raise ValueError("texts must not be empty. Received: texts of length 0")
     vectorizer = keras.layers.TextVectorization(
-        max_tokens=vocabulary_size,
+        max_tokens=int(vocabulary_size),
         standardize=custom_standardization,
         output_mode="int",
-        output_sequence_length=sequence_length,
+        output_sequence_length=int(sequence_length),
     )
     vectorizer.adapt(_batches(texts))
     return vectorizer

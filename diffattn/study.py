@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +17,15 @@ from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from diffattn.config import Config
+from diffattn.files import check_folder, write_json
 from diffattn.provenance import provenance
-from diffattn.results import ResultError, check_folder, read_result, result_path
+from diffattn.results import (
+    ResultError,
+    check_alike,
+    differences,
+    read_result,
+    result_path,
+)
 from diffattn.trainer import (
     UNFINISHED,
     DivergenceError,
@@ -25,7 +33,6 @@ from diffattn.trainer import (
     kept_fingerprint,
     read_json,
     tokenize,
-    write_json,
 )
 
 #: Two trainings in one process would share its threads and memory.
@@ -45,9 +52,10 @@ def run_grid(
     """Train all that a folder of results lacks, and write each result at once.
 
     What is there already is not trained again, and a run that was interrupted goes
-    on after the last epoch that it finished. A run that diverges or needs more memory
-    than there is is kept as a result with an ``error`` in it; it is tried again once
-    its file is deleted. Any other error ends the grid, and the same call goes on.
+    on after the last epoch that it finished. A run that diverges, needs more memory
+    than there is, or whose workers die is kept as a result with an ``error`` in it; it
+    is tried again once its file is deleted. Any other error ends the grid, and the
+    same call goes on.
 
     Args:
         configs: the runs, as `diffattn.config.grid` gives them.
@@ -59,8 +67,8 @@ def run_grid(
 
     Raises:
         ResultError: if a result in the folder comes from other settings, if two
-            runs would have the same file, if `distributed` is missing, if there is
-            no scheduler at the address, or if a file cannot be written or read.
+            runs would have the same file, if `distributed` is missing, if the
+            scheduler does not answer any more, or if a file cannot be written or read.
         UserError: if the folder cannot be made.
         diffattn.data.DataError: if the data are missing or damaged.
         diffattn.trainer.RunError: if what is kept of an unfinished run is damaged.
@@ -68,8 +76,11 @@ def run_grid(
     folder = Path(folder)
     _check_distinct(configs, folder)
     missing = [config for config in configs if not _is_there(config, folder)]
-    if missing:
-        check_folder(folder)
+    if not missing:
+        return
+    there = [read_result(path)[0] for path in folder.glob("*.json")]
+    check_alike([*there, *configs], folder)
+    check_folder(folder)
     trained = (
         _here(missing, folder, progress) if cluster is None else _on(cluster, missing)
     )
@@ -86,8 +97,10 @@ def run_grid(
     )
     try:
         for config, result in bar:
+            path = result_path(config, folder)
             folder.mkdir(parents=True, exist_ok=True)
-            write_json(result_path(config, folder), result)
+            write_json(path, result)
+            shutil.rmtree(_unfinished(path), ignore_errors=True)
     except OSError as error:  # a full disk
         raise ResultError(
             f"{folder} is not complete: {error}; what was done is kept"
@@ -109,25 +122,22 @@ def _is_there(config, folder):
     path = result_path(config, folder)
     if not path.exists():
         return False
-    found, wanted = asdict(read_result(path)[0]), asdict(config)
-    differing = [
-        f"{name}={value!r}, now {wanted[name]!r}"
-        for name, value in found.items()
-        if value != wanted[name]
-    ]
-    if differing:
+    if differing := differences(read_result(path)[0], config):
         raise ResultError(
-            f"{path} was made with other settings ({'; '.join(differing)}): "
-            "give another folder"
+            f"{path} was made with other settings ({differing}): give another folder"
         )
     return True
+
+
+def _unfinished(path):
+    """The folder in which a run is kept until its result is."""
+    return path.with_name(path.stem + UNFINISHED)
 
 
 def _here(configs: list[Config], folder: Path, progress: bool) -> Iterator:
     """Train one after the other, each in a folder that outlives an interruption."""
     for config in configs:
         path = result_path(config, folder)
-        unfinished = path.with_name(path.stem + UNFINISHED)
         epochs = TqdmCallback(
             config.epochs,
             desc=path.stem,
@@ -135,8 +145,7 @@ def _here(configs: list[Config], folder: Path, progress: bool) -> Iterator:
             leave=False,
             disable=None if progress else True,
         )
-        yield config, train_one(config, unfinished, [epochs])
-        shutil.rmtree(unfinished)
+        yield config, train_one(config, _unfinished(path), [epochs])
 
 
 def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
@@ -155,24 +164,29 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
         diffattn.data.DataError: if the data are missing or damaged.
         diffattn.trainer.RunError: if what the folder holds is damaged.
     """
-    document, kept = {"config": asdict(config)}, folder / "run.json"
+    document = {"config": asdict(config)}
     with _ONE_AT_A_TIME:
-        data = _tokenized(config.of_data())
-        # Of other settings or other reviews, it is another run's.
-        if kept.exists() and (
-            read_json(kept) != document
-            or kept_fingerprint(folder) not in (None, data.description["fingerprint"])
-        ):
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(kept, document)
         try:
+            data = _tokenized(config.of_data())
+            _make_ready(folder, document, data.description["fingerprint"])
             _, result = fit_and_evaluate(
                 config, data, folder, callbacks=callbacks, verbose=0
             )
         except _OF_THE_RUN as error:
             return _failed(config, error)
     return document | result
+
+
+def _make_ready(folder, document, fingerprint):
+    """Empty it, if it is of other settings or other reviews: then another run's."""
+    kept = folder / "run.json"
+    if kept.exists() and (
+        read_json(kept) != document
+        or kept_fingerprint(folder) not in (None, fingerprint)
+    ):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(kept, document)
 
 
 @lru_cache(maxsize=1)
@@ -218,3 +232,8 @@ def _on(address, configs):
                 yield config, future.result()
             except KilledWorker as error:
                 yield config, _failed(config, error)
+            except CancelledError as error:  # all that it had, with the scheduler
+                raise ResultError(
+                    f"the scheduler at {address} does not answer any more; what was "
+                    "done is kept"
+                ) from error

@@ -107,7 +107,7 @@ def studies_in(folder: str | os.PathLike) -> dict[str, dict[str, dict]]:
     """
     folder = Path(folder)
     if own := read_results(folder):
-        return {"": {folder.name: own}}
+        return {"": {folder.resolve().name: own}}
     found = {
         name: {grid: read_results(folder / grid) for grid in study.grids}
         for name, study in STUDIES.items()
@@ -144,6 +144,9 @@ def table_of_means(title: str, results: dict) -> Table:
     Args:
         title: the table's.
         results: as `diffattn.results.read_results` gives them.
+
+    Returns:
+        A `Table` with a row for each label.
     """
     columns = [values(results, metric) for metric in METRICS]
     rows, notes = [], []
@@ -179,6 +182,9 @@ def compare_all(results: dict, metric: str) -> dict[str, Comparison]:
     Returns:
         A dict from label to `diffattn.uncertainty.Comparison`. The intervals hold
         for all types and both metrics together.
+
+    Raises:
+        KeyError: if there is no `REFERENCE` among the labels.
     """
     of_type = values(results, metric)
     reference = of_type.pop(REFERENCE)
@@ -195,13 +201,19 @@ def table_of_differences(title: str, results: dict) -> Table:
     Args:
         title: the table's.
         results: as `diffattn.results.read_results` gives them.
+
+    Returns:
+        A `Table` with a row for each other label and metric.
+
+    Raises:
+        KeyError: if there is no `REFERENCE` among the labels.
     """
     compared = {metric: compare_all(results, metric) for metric in TEST_METRICS}
     rows = [
         [
             label,
             _words(metric),
-            f"{comparison.difference.mean:+.4f}",
+            _number(comparison.difference, "+.4f"),
             _interval(comparison.difference, "+.4f"),
             str(comparison),
         ]
@@ -225,6 +237,9 @@ def conclude(metric: str, compared: dict[str, Comparison]) -> str:
     Args:
         metric: what was compared.
         compared: as `compare_all` gives it.
+
+    Returns:
+        A sentence.
     """
     by_verdict = {}
     for label, comparison in compared.items():
@@ -245,6 +260,9 @@ def table_of_published(title: str, baseline: dict) -> Table:
         title: the table's.
         baseline: results of "none" alone, as `read_results` gives them, two or more
             that did not fail.
+
+    Returns:
+        A `Table` with a row for the spread and one for each published row.
     """
     runs = {metric: [*values(baseline, metric)["none"].values()] for metric in METRICS}
     spread = {metric: predict(found) for metric, found in runs.items()}
@@ -262,7 +280,8 @@ def table_of_published(title: str, baseline: dict) -> Table:
         f"{len(runs['test_loss'])} runs: mean ± t s √(1 + 1/n).",
         f"{inside} of the {len(PUBLISHED) * len(METRICS)} published figures lie "
         "inside.",
-        *(_resolution(metric, spread[metric]) for metric in TEST_METRICS),
+        # Equal runs would see any difference.
+        *(_resolution(m, spread[m]) for m in TEST_METRICS if spread[m].deviation > 0),
     ]
     return Table(title, ["", *map(_words, METRICS)], rows, notes)
 
@@ -318,6 +337,9 @@ def table_of_order(title: str, grids: dict[str, dict]) -> Table:
     Args:
         title: the table's.
         grids: dict from a grid's name to its results.
+
+    Returns:
+        A `Table` with a row for each label and a column for each grid.
     """
     compared = compare_with_value(grids, CHANCE)
     rows = [
@@ -340,8 +362,10 @@ def _sight(comparison):
     if comparison is None:
         return ""
     difference = comparison.difference
+    mean = _number(replace(difference, mean=CHANCE + difference.mean), ".3f")
+    half = f" ± {difference.half_width:.3f}" if difference.count > 1 else ""
     star = " *" if comparison.verdict == DIFFERS else ""
-    return f"{CHANCE + difference.mean:.3f} ± {difference.half_width:.3f}{star}"
+    return mean + half + star
 
 
 def _report_order(grids):
@@ -469,6 +493,9 @@ def write_csv(folder: str | os.PathLike, file: TextIO) -> None:
     Args:
         folder: as for `report`.
         file: a text file, open for writing with ``newline=""``.
+
+    Raises:
+        ResultError: if there are no results, or a file is no result.
     """
     writer = csv.writer(file)
     names = ("mean", "deviation", "low", "high", "count")
@@ -487,9 +514,12 @@ def _words(name):
 
 
 def _mean(estimate: Estimate):
-    if estimate.count < 2:
-        return f"{estimate.mean:.4f}" if estimate.count else "–"
-    return f"{estimate.mean:.4f} ± {estimate.half_width:.4f}"
+    half = f" ± {estimate.half_width:.4f}" if estimate.count > 1 else ""
+    return _number(estimate, ".4f") + half
+
+
+def _number(estimate, style):
+    return f"{estimate.mean:{style}}" if estimate.count else "–"
 
 
 def _interval(estimate, style):

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import shlex
 import shutil
 import time
 import zipfile
@@ -23,10 +24,10 @@ import tensorflow as tf
 from diffattn.checks import UserError
 from diffattn.config import Config
 from diffattn.data import ReviewData, Reviews, load_imdb
+from diffattn.files import check_folder, write_json
 from diffattn.model import build_classifier
 from diffattn.plots import plot_history
 from diffattn.provenance import provenance
-from diffattn.results import check_folder
 from diffattn.sample import load_order, load_sample
 from diffattn.standardization import make_vectorizer, vectorize
 
@@ -225,11 +226,12 @@ def train(
         model, result = fit_and_evaluate(
             config, data, folder, callbacks=callbacks, verbose=verbose
         )
+        return _save(folder, config, result, data.vectorizer, model)
     except KeyboardInterrupt:
         if verbose != 0:
-            print(f"\ninterrupted; to go on: diffattn train --resume {folder}")
+            again = f"diffattn train --resume {shlex.quote(str(folder))}"
+            print(f"\ninterrupted; to go on: {again}")
         raise
-    return _save(folder, config, result, data.vectorizer, model)
 
 
 def load_run(path: str | os.PathLike) -> Run:
@@ -673,22 +675,11 @@ def _save(folder, config, result, vectorizer, model):
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)
     write_json(folder / "run.json", run.document())
-    for checkpoint in folder.glob("checkpoint*"):
-        shutil.rmtree(checkpoint)
+    # Without its checkpoints an unfinished run would begin anew: finish it first.
     folder.rename(path)
+    for checkpoint in path.glob("checkpoint*"):
+        shutil.rmtree(checkpoint)
     return run
-
-
-def write_json(path, document):
-    """Write a file whole or not at all.
-
-    Args:
-        path: a `pathlib.Path`.
-        document: JSON values.
-    """
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(document, indent=1) + "\n")
-    os.replace(new, path)
 
 
 def read_json(path):

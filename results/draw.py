@@ -11,15 +11,13 @@ from diffattn.costs import growth, ratio, read_costs
 from diffattn.plots import plot_accuracies, plot_costs, plot_growth
 from diffattn.results import read_results
 from diffattn.sample import sample_ceiling
-from diffattn.tables import AS_PUBLISHED, plot_grid, plot_order, studies_in
+from diffattn.tables import AS_PUBLISHED, plot_grid, plot_order, studies_in, values
 
 results = Path(__file__).parent
 folder = Path(sys.argv[1])
 
-accuracies = {
-    attention_type: [run["metrics"]["test_accuracy"] for run in runs]
-    for attention_type, runs in read_results(results / "sample").items()
-}
+of_sample = values(read_results(results / "sample"), "test_accuracy")
+accuracies = {label: [*of_seed.values()] for label, of_seed in of_sample.items()}
 plot_accuracies(accuracies, sample_ceiling()).savefig(folder / "sample.png", dpi=160)
 
 for grid, name in (

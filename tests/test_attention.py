@@ -310,6 +310,22 @@ def test_bad_arguments_are_named(arguments, message):
         attend(**{**good, **arguments})
 
 
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_batches_of_two_sizes_are_named(attention_type):
+    query, key = tf.zeros((2, H, 300, 16)), tf.zeros((3, H, 300, 16))
+    with pytest.raises(ValueError, match=r"query of shape \(2, .*key of shape \(3, "):
+        attend_in_layer(
+            query,
+            key,
+            key,
+            attention_type,
+            scale=None,
+            mask=None,
+            kept=None,
+            return_weights=False,
+        )
+
+
 STEP = """
 import resource, sys
 import keras, numpy as np

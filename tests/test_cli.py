@@ -2,6 +2,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,7 @@ def test_version():
         (["train", "--data", "tests"], "tests is not the whole aclImdb data set"),
         (["train", "--resume", "nowhere"], "there is no folder nowhere"),
         (["train", "--resume", "x", "--seed", "1"], "not with --seed"),
+        (["train", "--resume", "x", "--output", "y"], "not with --output"),
         (["evaluate", "nowhere"], "there is no folder nowhere"),
         (["predict", "tests", "text"], "tests is not a run: it has no run.json"),
         (["train", "--data", "order", "--distance", "24"], "distance must be"),
@@ -230,9 +232,9 @@ def test_another_backend_is_told_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_settings_too_large_for_the_memory_are_named():
+def test_settings_too_large_for_the_memory_are_named(tmp_path):
     """The embeddings alone would take four petabytes."""
-    answer = diffattn("train", "--embedding-dim", str(10**11), "--epochs", "1")
+    answer = diffattn("train", "--embedding-dim", str(10**11), "--output", tmp_path)
     assert answer.returncode == 2
     assert re.fullmatch("diffattn: error: .* more memory .*\n", answer.stderr)
 
@@ -286,7 +288,8 @@ def test_table_trains_and_reads(tmp_path, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
 def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
-    command = [sys.executable, "-u", "-m", "diffattn", "train", "--output", tmp_path]
+    runs = tmp_path / "my runs"
+    command = [sys.executable, "-u", "-m", "diffattn", "train", "--output", runs]
     flags = ["--attention-type", "none", "--epochs", "3", "--patience", "3"]
     process = subprocess.Popen(
         [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -299,7 +302,7 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in err
     (hint,) = re.findall(r"to go on: diffattn (train --resume .*)\n", out)
-    answer = diffattn(*hint.split())
+    answer = diffattn(*shlex.split(hint))
     assert answer.returncode == 0, answer.stderr
     assert "Epoch 1/3" not in answer.stdout
     assert re.search(r"^epochs +3$", answer.stdout, re.MULTILINE)

@@ -396,15 +396,6 @@ def test_every_argument_is_in_the_config():
             assert saved == given[name]
 
 
-def test_projections_start_from_different_numbers():
-    layer = make(kernel_initializer=keras.initializers.GlorotUniform())
-    layer.build((None, 7, EMBED))
-    kernels = [w.numpy() for w in layer.weights if w.name == "kernel"]
-    assert len(kernels) == 4
-    for one, other in itertools.combinations(kernels, 2):
-        assert worst(one, other) > 0.1
-
-
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_a_saved_model_answers_the_same(attention_type, x, tmp_path):
     inputs = keras.Input((TOKENS, FEATURES))

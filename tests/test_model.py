@@ -192,6 +192,7 @@ def test_mean_over_tokens_honours_its_arguments(data_format, keepdims, masked):
     if keepdims:
         expected = expected[:, :, None] if first else expected[:, None]
     layer = MeanOverTokens(data_format=data_format, keepdims=keepdims, dtype="float64")
+    x[~mask] = np.nan  # what a mask leaves out counts as nothing, whatever it is
     inputs = x.swapaxes(1, 2) if first else x
     found = layer(inputs, mask=mask if masked else None)
     assert worst(found, expected) < 1e-12

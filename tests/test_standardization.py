@@ -111,9 +111,11 @@ def test_any_shape_eager_and_in_a_graph():
     assert in_graph(tf.constant(batch)).numpy().tolist() == wanted
 
 
-def test_vectorizer_and_tokens():
+@pytest.mark.parametrize("number", [int, np.int64])
+def test_vectorizer_and_tokens(number):
     texts = ["Good, good film!", "bad film", "good"]
-    vectorizer = make_vectorizer(texts, vocabulary_size=4, sequence_length=3)
+    sizes = {"vocabulary_size": number(4), "sequence_length": number(3)}
+    vectorizer = make_vectorizer(texts, **sizes)
     assert vectorizer.get_vocabulary() == ["", "[UNK]", "good", "film"]
     tokens = vectorize(vectorizer, ["A GOOD<br />film, good", ""])
     assert tokens.tolist() == [[1, 2, 3], [0, 0, 0]]

@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from threading import Thread
 
+import dask
 import keras
 import pytest
 from distributed import Client, LocalCluster
@@ -68,8 +69,13 @@ def test_what_is_there_is_not_trained_again_and_what_is_not_is(results):
 
 
 def test_results_of_other_settings_are_not_mixed(results):
-    with pytest.raises(ResultError, match=r"other settings \(epochs=2, now 3\)"):
-        run_grid(grid(["none"], 1, epochs=3, early_stopping=False), results)
+    of_three = {"epochs": 3, "early_stopping": False}
+    with pytest.raises(ResultError, match=r"other settings \(epochs=2, not 3\)"):
+        run_grid(grid(["none"], 1, **of_three), results)
+    before = set(results.iterdir())
+    with pytest.raises(ResultError, match=r"different settings \(epochs=2, not 3\)"):
+        run_grid(grid(["l1_norm"], 1, **of_three), results)
+    assert set(results.iterdir()) == before
 
 
 @pytest.mark.parametrize("more", [{"epochs": 3}, {"attention_type": "none"}])
@@ -148,10 +154,19 @@ def test_a_run_that_was_begun_with_other_reviews_begins_anew(tmp_path, monkeypat
     assert metrics(tmp_path / "begun") == metrics(tmp_path / "whole")
 
 
-def test_a_run_that_needs_more_memory_than_there_is_is_kept_as_failed(tmp_path):
-    """The embeddings alone would take four petabytes."""
-    configs = grid(["none"], 1, embedding_dim=10**11, **SMALL)
-    run_grid(configs, tmp_path, progress=False)
+@pytest.mark.parametrize(
+    "too_large",
+    [
+        {"embedding_dim": 10**11},  # the embeddings alone would take four petabytes
+        {"data": "order", "sequence_length": 10**8},  # the texts, seven terabytes
+    ],
+    ids=str,
+)
+def test_a_run_that_needs_more_memory_than_there_is_is_kept_as_failed(
+    too_large, tmp_path
+):
+    run_grid(grid(["none"], 1, **too_large, **SMALL), tmp_path, progress=False)
+    assert len(list(tmp_path.iterdir())) == 1
     (failed,) = read_results(tmp_path)["none"]
     assert re.match("(ResourceExhausted|Memory)Error: ", failed["error"])
     assert "metrics" not in failed
@@ -162,7 +177,11 @@ def test_a_run_that_diverges_is_kept_as_failed(tmp_path):
     (failed,) = read_results(tmp_path)["none"]
     assert failed["error"].startswith("DivergenceError: the training diverged: loss is")
     assert "metrics" not in failed
-    assert failed["provenance"]["command"][-1] != "none"
+    command = "diffattn train --data sample --attention-type none --learning-rate 1e+38"
+    assert failed["provenance"]["command"] == [
+        *command.split(),
+        *["--epochs", "2", "--no-early-stopping"],
+    ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
@@ -195,6 +214,19 @@ def test_a_stopped_grid_goes_on_in_the_middle_of_a_run(tmp_path):
     assert not unfinished.exists()
 
 
+def kill_at_work(victim, folder):
+    """A thread that kills a process as soon as the first result is there."""
+
+    def kill():
+        while not list(folder.glob("*.json")):
+            time.sleep(0.05)
+        os.kill(victim, signal.SIGKILL)
+
+    killer = Thread(target=kill)
+    killer.start()
+    return killer
+
+
 def test_a_killed_worker_loses_no_run_and_counts_none_twice(tmp_path):
     """A real scheduler and two worker processes, one of them killed at its work."""
     configs = grid(["none", "l2_norm"], 3, **SMALL)
@@ -206,13 +238,7 @@ def test_a_killed_worker_loses_no_run_and_counts_none_twice(tmp_path):
     ):
         victim = next(iter(client.run(os.getpid).values()))
 
-        def kill_at_work():
-            while not list(tmp_path.glob("*.json")):
-                time.sleep(0.05)
-            os.kill(victim, signal.SIGKILL)
-
-        killer = Thread(target=kill_at_work)
-        killer.start()
+        killer = kill_at_work(victim, tmp_path)
         address = cluster.scheduler_address
         run_grid(configs, tmp_path, cluster=address, progress=False)
         killer.join()
@@ -231,8 +257,37 @@ def test_a_cluster_gives_what_one_machine_gives(results, tmp_path):
     assert metrics(tmp_path) == metrics(results)
 
 
+def test_a_finished_grid_needs_no_cluster(results):
+    run_grid(grid(["none"], 2, **SMALL), results, cluster="tcp://127.0.0.1:9")
+
+
+def test_a_scheduler_that_dies_is_told_in_one_line(tmp_path):
+    configs, address = grid(["none"], 3, **SMALL), tmp_path / "scheduler.json"
+    common = ["--scheduler-file", address, "--no-dashboard"]
+    how = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    of_scheduler = ["scheduler", "--port", "0", *common]
+    of_worker = ["worker", "--nthreads", "1", "--no-nanny", *common]
+    command = [sys.executable, "-m", "dask"]
+    with (
+        subprocess.Popen([*command, *of_scheduler], **how) as scheduler,
+        subprocess.Popen([*command, *of_worker], **how) as worker,
+    ):
+        while not address.exists():
+            time.sleep(0.05)
+        url = json.loads(address.read_text())["address"]
+        killer = kill_at_work(scheduler.pid, tmp_path / "results")
+        with pytest.raises(ResultError, match=r"the scheduler at tcp.* any more"):
+            run_grid(configs, tmp_path / "results", cluster=url, progress=False)
+        killer.join()
+        worker.kill()
+    assert 1 <= len(metrics(tmp_path / "results")) < 3
+
+
 def test_no_scheduler_is_told_in_one_line(tmp_path):
-    with pytest.raises(ResultError, match="no scheduler answers at tcp://127"):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(ResultError, match="no scheduler answers at tcp://127"),
+    ):
         run_grid(grid(["none"], 1), tmp_path, cluster="tcp://127.0.0.1:9")
 
 

@@ -134,6 +134,35 @@ def test_a_study_of_one_run_has_no_spread_to_report(tmp_path, runs):
     assert table.rows[0][-1].startswith(str(len(runs)))
 
 
+def test_equal_runs_make_no_resolution(tmp_path):
+    store(tmp_path / "published" / "split-0.2", grid(["none"], 3), lambda _: 0.87)
+    *_, table = report(tmp_path)
+    assert table.notes[-1].endswith("published figures lie inside.")
+
+
+def test_what_cannot_be_compared_is_told(tmp_path):
+    store(tmp_path, grid(["none"], 2, epochs=1), lambda _: 0.5)
+    with pytest.raises(ResultError, match=r"different settings \(epochs=2, not 1\)"):
+        store(tmp_path, grid(["l1_norm"], 2, epochs=2), lambda _: 0.5)
+
+
+@pytest.mark.parametrize("found", ["MemoryError: ", 0.5])
+def test_a_cell_of_fewer_than_two_runs_has_no_nan(found, tmp_path):
+    for name in ("sample", "order/length-24-distance-1"):
+        store(tmp_path / name, grid(MODEL_TYPES, 1), lambda _: found)
+    for table in report(tmp_path):
+        assert "nan" not in table.format()
+
+
+def test_results_in_the_folder_itself_have_its_name(tmp_path, monkeypatch):
+    store(tmp_path / "mine", grid(["none"], 2), accuracy)
+    monkeypatch.chdir(tmp_path / "mine")
+    assert report(".")[0].title == "Mine"
+    (path,) = draw(".", "pictures")
+    assert path.name == "mine.png"
+    assert path.exists()
+
+
 def test_chance_is_told_from_sight(tmp_path):
     def metrics(config):
         wobble = 0.002 * (config.seed % 3 - 1)
@@ -159,7 +188,8 @@ def test_a_report_is_of_one_folder_or_of_all_studies(tmp_path):
     store(tmp_path / "all" / "sample", grid(MODEL_TYPES, 2), accuracy)
     one = report(tmp_path / "all" / "sample")
     assert [t.rows for t in one] == [t.rows for t in report(tmp_path / "all")]
-    assert [len(t.rows) for t in one] == [7, 12]
+    types = len(MODEL_TYPES)
+    assert [len(t.rows) for t in one] == [types, 2 * (types - 1)]
     with pytest.raises(ResultError, match="there are no results in"):
         report(tmp_path)
 

@@ -2,6 +2,7 @@ import json
 import math
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,7 @@ from tools import worst
 from diffattn import Config, load_run, load_sample, provenance, train, trainer
 from diffattn.checks import UserError
 from diffattn.config import DATA_SETTINGS, MODEL_TYPES
-from diffattn.plots import plot_history
+from diffattn.plots import plot_accuracies, plot_history, plot_seeds
 from diffattn.sample import order_blind_ceiling
 from diffattn.standardization import custom_standardization
 from diffattn.trainer import RunError, load_data
@@ -212,6 +213,21 @@ def test_an_interruption_after_the_last_epoch_loses_nothing(
         assert resumed.metrics == whole.metrics
 
 
+def test_an_interruption_in_the_last_step_leaves_a_whole_run(tmp_path, monkeypatch):
+    def break_off(path, **how):
+        if not Path(path).parent.name.endswith(".unfinished"):
+            raise KeyboardInterrupt
+        rmtree(path, **how)
+
+    rmtree = shutil.rmtree
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", break_off)
+        with pytest.raises(KeyboardInterrupt):
+            train(output=tmp_path, verbose=0, **{**SMALL, "epochs": 1})
+    (path,) = tmp_path.iterdir()
+    assert load_run(path).metrics["epochs"] == 1
+
+
 def test_early_stopping_stops_and_keeps_the_best(tmp_path):
     """At a learning rate that is far too high, the loss soon stops falling."""
     run = train(output=tmp_path, verbose=0, learning_rate=3.0, epochs=30, patience=2)
@@ -345,9 +361,24 @@ def test_a_package_that_is_not_installed_has_a_version_all_the_same(monkeypatch)
     assert provenance.provenance()["versions"] == installed
 
 
+def test_a_checkout_without_a_commit_has_none(tmp_path, monkeypatch):
+    copy = tmp_path / "diffattn" / "provenance.py"
+    copy.parent.mkdir()
+    copy.write_text("")
+    for arguments in (["init", "--quiet"], ["add", "--all"]):
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
+    monkeypatch.setattr(provenance, "__file__", str(copy))
+    assert provenance.provenance()["commit"] is None
+
+
 def test_a_new_score_has_learning_curves(run):
     figure = plot_history(run.history, "a_new_score", kept_epoch=1)
     assert figure.get_suptitle() == "attention type: a_new_score"
+    accuracies = {"a_new_score": [0.7], "none": [0.6]}
+    for figure in (plot_accuracies(accuracies, 0.8), plot_seeds({"x": accuracies})):
+        names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+        assert "a_new_score" in names
+        assert len(names) == 2
 
 
 def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):
