@@ -405,7 +405,7 @@ def _report_sample(grids):
     ]
     note = (
         f"No model that is blind to word order can be right in more than {ceiling:.3f} "
-        f"of the test reviews (counted). Above that: {', '.join(above) or 'none'}."
+        f"of the test reviews (counted). Above that: {', '.join(above) or 'no model'}."
     )
     means, *others = _report_grids(grids)
     return [replace(means, notes=[*means.notes, note]), *others]
