@@ -258,7 +258,9 @@ def test_a_cluster_gives_what_one_machine_gives(results, tmp_path):
 
 
 def test_a_finished_grid_needs_no_cluster(results):
+    before = metrics(results)
     run_grid(grid(["none"], 2, **SMALL), results, cluster="tcp://127.0.0.1:9")
+    assert metrics(results) == before
 
 
 def test_a_scheduler_that_dies_is_told_in_one_line(tmp_path):
