@@ -75,7 +75,9 @@ def minus_l2(query, key):
 
 @custom_gradient
 def _minus_l2(query, key):
-    middle = ops.mean(key, axis=2, keepdims=True)
+    # The mean, but 0 where there are no keys.
+    count = ops.cast(ops.maximum(ops.shape(key)[2], 1), key.dtype)
+    middle = ops.sum(key, axis=2, keepdims=True) / count
     q, k = query - middle, key - middle
     by_product, near = _squared_by_product(q, k)
     squared = ops.cond(

@@ -208,7 +208,12 @@ def test_second_derivatives_are_the_formulas(attention_type, how, case, monkeypa
         assert worst(one, other) < 1e-12 * np.abs(other).max()
 
 
-SIZES = {"no batch": (0, 7, 11), "no tokens": (2, 0, 0), "no queries": (2, 0, 11)}
+SIZES = {
+    "no batch": (0, 7, 11),
+    "no tokens": (2, 0, 0),
+    "no queries": (2, 0, 11),
+    "no keys": (2, 7, 0),
+}
 
 
 @pytest.mark.parametrize("known", [True, False])
