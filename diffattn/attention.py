@@ -9,8 +9,7 @@ import keras
 from keras import ops
 
 from diffattn.backend import custom_gradient
-from diffattn.distances import few_terms
-from diffattn.per_feature import LOWEST
+from diffattn.per_feature import masked_softmax
 from diffattn.scores import check_shapes, floating, get_score, may_equal, score
 
 
@@ -83,11 +82,9 @@ def attend_in_layer(
         return output if kept is None else _weigh(weights, value, kept), weights
     query, key, value, mask = _checked(query, key, value, attention_type, mask)
     without_weights = get_score(attention_type).output
-    if without_weights is not None and not few_terms(query, key):
+    if without_weights is not None:
         return without_weights(query, key, value, scale, mask, kept), None
     scores = score(query, key, attention_type, scale=scale)
-    if len(scores.shape) == 5:
-        return _weigh(_weights(scores, mask, value), value, kept), None
     return _softmax_and_weigh(scores, value, mask, kept), None
 
 
@@ -131,22 +128,10 @@ def _products(g, value):
 
 
 def _weights(scores, mask, value):
-    """Softmax over the keys, exactly 0 wherever the mask forbids.
-
-    Scores have shape (B, H, T, S) or (B, H, T, S, d); so have the weights.
-    """
-    if mask is not None:
-        if len(scores.shape) == 5:
-            mask = ops.expand_dims(mask, -1)
-        # A finite floor, so that a row with nothing permitted has no NaN in it;
-        # the second `where` then makes that row 0, and its gradient too.
-        scores = ops.where(mask, scores, LOWEST)
-    # Keras warns of a softmax over one entry; for one token it is meant.
-    one_key = scores.shape[3] == 1
-    weights = ops.ones_like(scores) if one_key else ops.softmax(scores, axis=3)
-    if mask is not None:
-        weights = ops.where(mask, weights, 0)
-    return ops.cast(weights, value.dtype)
+    """Of scores (B, H, T, S) or (B, H, T, S, d), in the value's dtype."""
+    if mask is not None and len(scores.shape) == 5:
+        mask = ops.expand_dims(mask, -1)
+    return ops.cast(masked_softmax(scores, mask, axis=3), value.dtype)
 
 
 def _weigh(weights, value, kept=None):

@@ -13,8 +13,8 @@ and an upstream gradient g_i gives
     ∂L/∂y_j = v_j Σ_i A_ij g_i x_i − Σ_i A_ij g_i o_i x_i.
 
 So output and gradient need nothing of the T × S weights but a few sums: over the
-keys on the way forward, over the queries on the way back. They are taken for a
-block of features at a time, in one of two ways:
+keys on the way forward, over the queries on the way back. Where all weights are few,
+they are taken at once, else for a block of features at a time, in one of two ways:
 
 - Whatever the scores are, the block's weights are computed, used and forgotten.
 - Where a block's scores differ little from one another, exp(x_i · y_j) is
@@ -32,6 +32,7 @@ import numpy as np
 from keras import ops
 
 from diffattn.backend import compiled, custom_gradient, map_in_turn
+from diffattn.distances import few_terms
 
 #: Scores that a block may hold: many enough to keep the cores busy, few enough to
 #: take little memory.
@@ -46,6 +47,27 @@ LOWEST = -3e38
 #: The largest exponent left to the series: its terms grow to exp of this, and
 #: rounding errors with them.
 LARGEST_EXPONENT = 2.0
+
+
+def masked_softmax(scores, mask, axis):
+    """Softmax along the keys' axis, exactly 0 wherever the mask forbids.
+
+    Args:
+        scores: floating-point tensor.
+        mask: None, or a boolean tensor that broadcasts to the scores.
+        axis: int, the keys' axis.
+
+    Returns:
+        A tensor of the scores' shape, 0 in a row with nothing permitted.
+    """
+    if mask is not None:
+        # A finite floor, so that a row with nothing permitted has no NaN in it;
+        # the second `where` then makes that row 0, and its gradient too.
+        scores = ops.where(mask, scores, LOWEST)
+    # Keras warns of a softmax over one entry; for one token it is meant.
+    one_key = scores.shape[axis] == 1
+    weights = ops.ones_like(scores) if one_key else ops.softmax(scores, axis=axis)
+    return weights if mask is None else ops.where(mask, weights, 0)
 
 
 def attend_per_feature(query, key, value, scale, mask, kept):
@@ -70,32 +92,98 @@ def attend_per_feature(query, key, value, scale, mask, kept):
     )
     if scale is not None:
         query = float(scale) * query
-    heads, dim = query.shape[1], query.shape[3]
+    x, y = _with_previous(query, -1), _with_previous(key, 1)
+    v = ops.transpose(value, (0, 1, 3, 2))
+    sums = _at_once if few_terms(query, key) else _in_blocks
+    output = _output(x, y, v, *sums(x, y, mask, kept))
+    return ops.cast(ops.transpose(output, (0, 1, 3, 2)), given)
+
+
+def _output(x, y, v, forward, backward):
+    """The output (B, H, d, T) for x (B, H, d, 2, T), y (B, H, d, 2, S), v (B, H, d, S).
+
+    ``forward`` gives o_i and ∂o_i/∂x_i as (B, H, d, 3, T); ``backward`` gives ∂L/∂v_j
+    and ∂L/∂y_j as (B, H, d, 3, S).
+    """
+
+    @custom_gradient
+    def output(x, y, v):
+        found = forward(x, y, v)
+        o, covariance = found[..., 0, :], found[..., 1:, :]
+
+        def gradient(g):
+            back = backward(x, y, v, o, g)
+            return g[..., None, :] * covariance, back[..., 1:, :], back[..., 0, :]
+
+        return o, gradient
+
+    return output(x, y, v)
+
+
+def _at_once(x, y, mask, kept):
+    """`_output`'s forward and backward through the weights of all features."""
+    features = ops.shape(x)[:3]
+
+    def pairs(z):
+        """(B, H, T, S) to (B·H·d, T, S); an axis of length 1 may stand for T or S."""
+        if z is None:
+            return None
+        rest = ops.shape(z)[2:]
+        return _joined(ops.broadcast_to(z[:, :, None], (*features, *rest)), 3)
+
+    def one_way(direction):
+        def run(*tensors):
+            x, y, *others = (_joined(z, 3) for z in tensors)
+            sums = _exact_sums(direction, x, y, pairs(mask), pairs(kept))
+            found = direction(sums, x, y, *others)
+            return ops.reshape(found, (*features, *ops.shape(found)[1:]))
+
+        return run
+
+    return one_way(_forward), one_way(_backward)
+
+
+def _joined(x, axes):
+    """The first axes as one."""
+    shape = ops.shape(x)
+    return ops.reshape(x, (math.prod(shape[:axes]), *shape[axes:]))
+
+
+def _in_blocks(x, y, mask, kept):
+    """`_output`'s forward and backward, a block of features at a time."""
+    (batch, heads, dim, _, queries), keys = ops.shape(x), ops.shape(y)[4]
     # What differs between heads must not meet in a block.
     groups = (
         heads if any(z is not None and z.shape[1] != 1 for z in (mask, kept)) else 1
     )
     in_a_group = heads * dim // groups
-    (batch, _, queries, _), keys = ops.shape(query), ops.shape(key)[2]
     features = _features_in_a_block(in_a_group, queries, keys)
     blocks_in_a_group = in_a_group // features
     number = batch * groups * blocks_in_a_group
-
-    def blocks(x, *inner):
-        return ops.reshape(x, (number, features, *inner, ops.shape(x)[-1]))
-
-    x = blocks(_with_previous(query, -1), 2)
-    y = blocks(_with_previous(key, 1), 2)
-    v = blocks(ops.transpose(value, (0, 1, 3, 2)))
+    degrees = _degrees(mask, kept, y.shape[4])
 
     def pairs(n):
         """Mask and dropout of block n, each of shape (1, T or 1, S) or None."""
         group = n // blocks_in_a_group
         return [_of_head(z, group // groups, group % groups) for z in (mask, kept)]
 
-    output = _output(x, y, v, pairs, _degrees(mask, kept, key.shape[2]))
-    output = ops.reshape(output, (batch, heads, dim, queries))
-    return ops.cast(ops.transpose(output, (0, 1, 3, 2)), given)
+    def one_way(direction, length):
+        def of_block(block):
+            n, x, y, *others = block
+            return _either(direction, x, y, others, *pairs(n), degrees)
+
+        def run(*tensors):
+            blocks = [
+                ops.reshape(z, (number, features, *ops.shape(z)[3:])) for z in tensors
+            ]
+            found = map_in_turn(
+                of_block, (ops.arange(number), *blocks), (features, 3, length)
+            )
+            return ops.reshape(found, (batch, heads, dim, 3, length))
+
+        return run
+
+    return one_way(_forward, queries), one_way(_backward, keys)
 
 
 def _features_in_a_block(features, queries, keys):
@@ -144,34 +232,6 @@ def _degrees(mask, kept, keys):
     return tuple(r for r in DEGREES if 4 * _terms(r) <= keys)
 
 
-def _output(x, y, v, pairs, degrees):
-    """The output (N, n, T) for x (N, n, 2, T), y (N, n, 2, S) and v (N, n, S)."""
-    numbers = ops.arange(ops.shape(x)[0])
-    (_, features, _, queries), keys = ops.shape(x), ops.shape(y)[-1]
-
-    @custom_gradient
-    def output(x, y, v):
-        def forward(block):
-            n, x, y, v = block
-            return _either(_forward, x, y, (v,), *pairs(n), degrees)
-
-        def backward(block):
-            n, x, y, v, o, g = block
-            return _either(_backward, x, y, (v, o, g), *pairs(n), degrees)
-
-        found = map_in_turn(forward, (numbers, x, y, v), (features, 3, queries))
-        o, covariance = found[:, :, 0], found[:, :, 1:]
-
-        def gradient(g):
-            blocks = numbers, x, y, v, o, g
-            back = map_in_turn(backward, blocks, (features, 3, keys))
-            return g[:, :, None] * covariance, back[:, :, 1:], back[:, :, 0]
-
-        return o, gradient
-
-    return output(x, y, v)
-
-
 def _forward(sums, x, y, v):
     """o_i and ∂o_i/∂x_i, as (n, 3, T)."""
     found = sums(_stack(v, v[:, None] * y), y)
@@ -215,11 +275,7 @@ def _exact_sums(direction, x, y, mask, kept):
     the rows whose weights it does not.
     """
     over = "nts,nms->nmt" if direction is _forward else "nts,nmt->nms"
-    scores = ops.einsum("nct,ncs->nts", x, y)
-    if mask is None:
-        weights = ops.softmax(scores)
-    else:
-        weights = ops.where(mask, ops.softmax(ops.where(mask, scores, LOWEST)), 0)
+    weights = masked_softmax(ops.einsum("nct,ncs->nts", x, y), mask, axis=2)
 
     def sums(dropped, plain):
         if kept is None:

@@ -6,7 +6,7 @@ import reference
 import tensorflow as tf
 from tools import gradients, worst
 
-from diffattn import attend, per_feature
+from diffattn import attend, distances, per_feature
 from diffattn.per_feature import DEGREES, attend_per_feature
 
 B, H, T, S, D = 2, 2, 47, 61, 6
@@ -32,6 +32,16 @@ def lean(q, k, v, mask=None, kept=None):
     return attend_per_feature(q, k, v, None, mask, kept)
 
 
+@pytest.fixture(autouse=True)
+def few(request, monkeypatch):
+    """In blocks, unless a test asks for all weights at once."""
+    monkeypatch.setattr(distances, "FEW", getattr(request, "param", 0))
+
+
+at_once_and_in_blocks = pytest.mark.parametrize("few", [0, 2**30], indirect=True)
+
+
+@at_once_and_in_blocks
 @pytest.mark.parametrize("mask", ["none", "keys", "heads", "pairs"])
 @pytest.mark.parametrize("size", SIZES)
 def test_equals_the_specification(size, mask):
@@ -41,6 +51,7 @@ def test_equals_the_specification(size, mask):
     assert worst(lean(*qkv(size, "float32"), mask), expected) < 3e-6
 
 
+@at_once_and_in_blocks
 @pytest.mark.parametrize("mask", ["none", "keys", "pairs"])
 @pytest.mark.parametrize("size", SIZES)
 def test_gradients_equal_those_of_the_formula(size, mask):
