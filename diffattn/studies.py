@@ -80,7 +80,8 @@ STUDIES = {
                 (200, 1),
             )
         }
-        # Two apart, fifteen epochs end while some seeds have begun to learn.
+        # Two apart, or with positions in longer texts, fifteen epochs end before most
+        # seeds have learned anything: is it the sight that ends, or the training?
         | {
             "order/length-24-distance-2-epochs-60": grid(
                 ["differentialSum", "differential"],
@@ -88,7 +89,15 @@ STUDIES = {
                 data="order",
                 distance=2,
                 epochs=60,
-            )
+            ),
+            "order/length-70-distance-1-epochs-60": grid(
+                ["scaled_dot_product"],
+                seeds=10,
+                data="order",
+                positional_encoding=True,
+                sequence_length=70,
+                epochs=60,
+            ),
         },
     ),
     "sample": Study(
