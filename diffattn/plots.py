@@ -1,5 +1,7 @@
 """Figures that commands and chapters share."""
 
+import re
+
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -257,7 +259,7 @@ def plot_matrix(
     means = np.array(
         [[estimate(of.get(name, [])).mean for of in columns.values()] for name in names]
     )  # NaN for what was not run
-    figure, axes = new_figure(8, 1 + 0.42 * len(names))
+    figure, axes = new_figure(3.4 + 0.85 * len(columns), 1 + 0.42 * len(names))
     image = axes.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto")
     for (row, column), mean in np.ndenumerate(means):
         dark = mean < (low + high) / 2
@@ -270,7 +272,7 @@ def plot_matrix(
             color="white" if dark else "black",
         )
     axes.set_yticks(range(len(names)), names)
-    ticks = [name.replace(" distance", "\ndistance") for name in columns]
+    ticks = [re.sub(" (distance|epochs)", r"\n\1", name) for name in columns]
     axes.set_xticks(range(len(columns)), ticks)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
