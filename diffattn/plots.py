@@ -1,7 +1,5 @@
 """Figures that commands and chapters share."""
 
-import re
-
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -272,7 +270,7 @@ def plot_matrix(
             color="white" if dark else "black",
         )
     axes.set_yticks(range(len(names)), names)
-    ticks = [re.sub(" (distance|epochs)", r"\n\1", name) for name in columns]
+    ticks = [name.replace(", ", ",\n") for name in columns]
     axes.set_xticks(range(len(columns)), ticks)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)

@@ -10,6 +10,7 @@ from typing import TextIO
 from matplotlib.figure import Figure
 from tabulate import tabulate
 
+from diffattn.config import DATA_SETTINGS
 from diffattn.plots import plot_matrix, plot_seeds
 from diffattn.published import METRICS, PUBLISHED
 from diffattn.results import ResultError, read_results, without_failed
@@ -354,8 +355,16 @@ def table_of_order(title: str, grids: dict[str, dict]) -> Table:
         f"Who answers every sequence and its mirror image alike gets exactly {CHANCE}: "
         "the test set has both. A star marks what differs from that.",
     ]
-    headers = ["attention", *(_words(grid.split("/")[-1]) for grid in grids)]
+    headers = ["attention", *map(_task, grids.values())]
     return Table(title, headers, rows, notes)
+
+
+def _task(results):
+    """What an order grid's runs are to do, from the settings that they share."""
+    config = next(iter(results.values()))[0]["config"]
+    words = f"{config['sequence_length']} tokens, {config['distance']} apart"
+    usual = config["epochs"] == DATA_SETTINGS["order"]["epochs"]
+    return words if usual else f"{words}, {config['epochs']} epochs"
 
 
 def _sight(comparison):
@@ -478,11 +487,11 @@ def plot_order(grids: dict[str, dict]) -> Figure:
         A `matplotlib.figure.Figure`.
     """
     accuracies = {
-        _words(grid.split("/")[-1]): {
+        _task(results): {
             label: [*of_seed.values()]
             for label, of_seed in values(results, "test_accuracy").items()
         }
-        for grid, results in grids.items()
+        for results in grids.values()
     }
     return plot_matrix(accuracies, "test accuracy", CHANCE, 1.0)
 

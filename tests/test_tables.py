@@ -179,8 +179,10 @@ def test_chance_is_told_from_sight(tmp_path):
     }
     assert verdicts.pop("differential").verdict == "differs"
     assert {v.verdict for v in verdicts.values()} == {"does not differ"}
+    longer = grid(["differential"], 2, data="order", distance=2, epochs=60)
+    store(tmp_path / "order" / "length-24-distance-2-epochs-60", longer, metrics)
     (table,) = report(tmp_path)
-    assert table.headers[1] == "length 24 distance 1"
+    assert table.headers[1:] == ["24 tokens, 1 apart", "24 tokens, 2 apart, 60 epochs"]
     assert [row[0] for row in table.rows if row[1].endswith("*")] == ["differential"]
 
 
