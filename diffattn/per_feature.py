@@ -129,11 +129,11 @@ def _at_once(x, y, mask, kept):
         if z is None:
             return None
         rest = ops.shape(z)[2:]
-        return _joined(ops.broadcast_to(z[:, :, None], (*features, *rest)), 3)
+        return _joined(ops.broadcast_to(z[:, :, None], (*features, *rest)))
 
     def one_way(direction):
         def run(*tensors):
-            x, y, *others = (_joined(z, 3) for z in tensors)
+            x, y, *others = map(_joined, tensors)
             sums = _exact_sums(direction, x, y, pairs(mask), pairs(kept))
             found = direction(sums, x, y, *others)
             return ops.reshape(found, (*features, *ops.shape(found)[1:]))
@@ -143,10 +143,10 @@ def _at_once(x, y, mask, kept):
     return one_way(_forward), one_way(_backward)
 
 
-def _joined(x, axes):
-    """The first axes as one."""
+def _joined(x):
+    """(B, H, d, …) to (B·H·d, …)."""
     shape = ops.shape(x)
-    return ops.reshape(x, (math.prod(shape[:axes]), *shape[axes:]))
+    return ops.reshape(x, (math.prod(shape[:3]), *shape[3:]))
 
 
 def _in_blocks(x, y, mask, kept):
