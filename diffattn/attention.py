@@ -85,6 +85,8 @@ def attend_in_layer(
     if without_weights is not None:
         return without_weights(query, key, value, scale, mask, kept), None
     scores = score(query, key, attention_type, scale=scale)
+    if len(scores.shape) == 5:
+        return _weigh(_weights(scores, mask, value), value, kept), None
     return _softmax_and_weigh(scores, value, mask, kept), None
 
 

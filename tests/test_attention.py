@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 
@@ -206,6 +207,15 @@ def test_second_derivatives_are_the_formulas(attention_type, how, case, monkeypa
     _, found = how(objective, inputs)
     for one, other in zip(found, expected, strict=True):
         assert worst(one, other) < 1e-12 * np.abs(other).max()
+
+
+def test_a_score_of_features_needs_no_output_of_its_own(monkeypatch):
+    without = dataclasses.replace(REGISTRY["differential"], output=None)
+    expected = gradients(lambda *x: lean(*x, "differential") ** 2, *qkv())
+    monkeypatch.setitem(REGISTRY, "differential", without)
+    found = gradients(lambda *x: lean(*x, "differential") ** 2, *qkv())
+    for one, other in zip(found, expected, strict=True):
+        assert worst(one, other) < 1e-12
 
 
 SIZES = {
