@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.plan import PLANS
 from benchmarks.report import compare, set_reference, table
-from diffattn.data import IMDB_VARIABLE
+from diffattn.data.imdb import IMDB_VARIABLE
 from diffattn.files import write_json
 from diffattn.provenance import provenance
 

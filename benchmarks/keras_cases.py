@@ -6,11 +6,11 @@ from keras import ops
 
 from benchmarks.plan import BROADCAST, KERAS
 from benchmarks.sizes import EMBEDDING, HEADS, VOCABULARY
-from diffattn.config import MODEL_TYPES
-from diffattn.layer import CustomMultiheadAttention
-from diffattn.model import MeanOverTokens, TokenEmbedding, build_classifier
-from diffattn.scores import previous
-from diffattn.trainer import compile_classifier
+from diffattn.attention.layer import CustomMultiheadAttention
+from diffattn.attention.scores import previous
+from diffattn.training.config import MODEL_TYPES
+from diffattn.training.fit import compile_classifier
+from diffattn.training.model import MeanOverTokens, TokenEmbedding, build_classifier
 
 
 def ours(attention_type):

@@ -18,15 +18,15 @@ from statistics import median
 import keras
 import tensorflow as tf
 
-from diffattn.config import Config
-from diffattn.model import build_classifier
-from diffattn.standardization import make_vectorizer
-from diffattn.trainer import (
+from diffattn.data.standardization import make_vectorizer
+from diffattn.training.config import Config
+from diffattn.training.fit import (
     compile_classifier,
     load_data,
     tokenize,
     training_batches,
 )
+from diffattn.training.model import build_classifier
 
 CONFIG = Config.make(data="imdb", attention_type="none", early_stopping=False)
 

@@ -1,11 +1,11 @@
 """Six attention scores for Keras, two of them differential, and what each can see.
 
-The names below and the modules, as in ``diffattn.scores.score``, are loaded on first
+The names below and the modules, as in ``diffattn.attention.scores.score``, are loaded on first
 use, so that ``import diffattn`` and the command line's ``--help`` do not wait for
 TensorFlow.
 
 Keras loads a saved model once it knows the layers and functions in it, and it does
-when they are imported: ``import diffattn.trainer`` makes all of them known to
+when they are imported: ``import diffattn.training.fit`` makes all of them known to
 `keras.models.load_model`. `load_run` needs nothing of that.
 """
 
@@ -26,14 +26,14 @@ ATTENTION_TYPES = (
 )
 
 if TYPE_CHECKING:
-    from diffattn.attention import attend
-    from diffattn.config import Config
-    from diffattn.data import load_imdb
-    from diffattn.layer import CustomMultiheadAttention
-    from diffattn.model import build_classifier
-    from diffattn.sample import load_sample
-    from diffattn.standardization import custom_standardization, make_vectorizer
-    from diffattn.trainer import Run, load_run, train
+    from diffattn.attention.attend import attend
+    from diffattn.attention.layer import CustomMultiheadAttention
+    from diffattn.data.imdb import load_imdb
+    from diffattn.data.sample import load_sample
+    from diffattn.data.standardization import custom_standardization, make_vectorizer
+    from diffattn.training.config import Config
+    from diffattn.training.fit import Run, load_run, train
+    from diffattn.training.model import build_classifier
 
 __all__ = [
     "ATTENTION_TYPES",
@@ -52,17 +52,17 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Config": "config",
-    "CustomMultiheadAttention": "layer",
-    "Run": "trainer",
-    "attend": "attention",
-    "build_classifier": "model",
-    "custom_standardization": "standardization",
-    "load_imdb": "data",
-    "load_run": "trainer",
-    "load_sample": "sample",
-    "make_vectorizer": "standardization",
-    "train": "trainer",
+    "Config": "training.config",
+    "CustomMultiheadAttention": "attention.layer",
+    "Run": "training.fit",
+    "attend": "attention.attend",
+    "build_classifier": "training.model",
+    "custom_standardization": "data.standardization",
+    "load_imdb": "data.imdb",
+    "load_run": "training.fit",
+    "load_sample": "data.sample",
+    "make_vectorizer": "data.standardization",
+    "train": "training.fit",
 }
 
 

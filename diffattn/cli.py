@@ -14,9 +14,9 @@ from pathlib import Path
 
 from diffattn import __version__
 from diffattn.checks import UserError
-from diffattn.config import DATA_SETTINGS, Config, grid
 from diffattn.files import check_folder
-from diffattn.studies import STUDIES
+from diffattn.studies.catalog import STUDIES
+from diffattn.training.config import DATA_SETTINGS, Config, grid
 
 
 def main(arguments=None):
@@ -240,7 +240,7 @@ def _train(options):
     with _quiet():
         from tensorflow.errors import ResourceExhaustedError
 
-        from diffattn.trainer import train
+        from diffattn.training.fit import train
 
     try:
         run = train(
@@ -261,7 +261,7 @@ def _train(options):
 
 def _evaluate(options):
     with _quiet():
-        from diffattn.trainer import load_data, load_run
+        from diffattn.training.fit import load_data, load_run
 
     run = load_run(options.run)
     config = run.config
@@ -276,7 +276,7 @@ def _evaluate(options):
 
 def _predict(options):
     with _quiet():
-        from diffattn.trainer import load_run
+        from diffattn.training.fit import load_run
 
     run = load_run(options.run)
     texts = _texts(options)
@@ -301,7 +301,7 @@ def _table(options):
         check_folder(options.figures)
     if options.source is None:
         _train_table(options, given)
-    from diffattn import tables
+    from diffattn.studies import tables
 
     folder = options.source or _table_folder(options)
     if options.format == "csv":
@@ -341,7 +341,7 @@ def _train_table(options, given):
     except ValueError as error:
         raise UserError(error) from error
     with _quiet():
-        from diffattn.study import run_grid
+        from diffattn.studies.runner import run_grid
     try:
         for folder_of_grid, configs in grids.items():
             run_grid(configs, folder_of_grid, cluster=options.cluster)

@@ -8,10 +8,16 @@ from pathlib import Path
 
 from diffattn import ATTENTION_TYPES
 from diffattn.costs import growth, ratio, read_costs
-from diffattn.plots import plot_accuracies, plot_costs, plot_growth
-from diffattn.results import read_results
-from diffattn.sample import sample_ceiling
-from diffattn.tables import AS_PUBLISHED, plot_grid, plot_order, studies_in, values
+from diffattn.data.sample import sample_ceiling
+from diffattn.figures import plot_accuracies, plot_costs, plot_growth
+from diffattn.studies.results import read_results
+from diffattn.studies.tables import (
+    AS_PUBLISHED,
+    plot_grid,
+    plot_order,
+    studies_in,
+    values,
+)
 
 results = Path(__file__).parent
 folder = Path(sys.argv[1])

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from diffattn import ATTENTION_TYPES, CustomMultiheadAttention, distances
+from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
+from diffattn.attention.kernels import distances
 
 #: Tokens enough for the series of `differential`, in a number that no chunk divides.
 BATCH, TOKENS, FEATURES, EMBED_DIM, HEADS = 2, 53, 5, 6, 2

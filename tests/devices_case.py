@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from diffattn import build_classifier, distances
-from diffattn.trainer import compile_classifier
+from diffattn import build_classifier
+from diffattn.attention.kernels import distances
+from diffattn.training.fit import compile_classifier
 
 attention_type, devices = sys.argv[1], int(sys.argv[2])
 cpu = tf.config.list_physical_devices("CPU")[0]

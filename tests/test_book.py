@@ -53,7 +53,7 @@ def test_a_chapter_passes_with_a_copy_of_the_package(package):
 @pytest.mark.parametrize("chapter", MISTAKES)
 def test_a_mistake_in_a_score_ends_its_chapter(package, chapter):
     right, wrong = MISTAKES[chapter]
-    scores = package / "scores.py"
+    scores = package / "attention" / "scores.py"
     assert scores.read_text().count(right) == 1
     scores.write_text(scores.read_text().replace(right, wrong))
     with pytest.raises(CellExecutionError) as failure:

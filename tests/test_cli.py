@@ -14,7 +14,7 @@ import pytest
 
 from diffattn import __version__, train
 from diffattn.cli import _parser, main
-from diffattn.trainer import fit_and_evaluate, tokenize
+from diffattn.training.fit import fit_and_evaluate, tokenize
 
 
 def diffattn(*arguments, **more):

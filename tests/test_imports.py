@@ -24,8 +24,8 @@ def test_importing_the_package_does_not_load_tensorflow():
 
 
 def test_modules_are_attributes():
-    program = "import diffattn; print(diffattn.scores.score.__module__)"
-    assert answer(program) == ["diffattn.scores"]
+    program = "import diffattn; print(diffattn.attention.scores.score.__module__)"
+    assert answer(program) == ["diffattn.attention.scores"]
 
 
 @pytest.mark.parametrize("name", ["scroes", "_scores", "__main__"])
@@ -36,7 +36,7 @@ def test_what_there_is_not_is_an_attribute_error(name):
 
 LOAD = """
 import sys, keras, tensorflow as tf
-import diffattn.trainer
+import diffattn.training.fit
 model = keras.models.load_model(sys.argv[1])
 print(float(model(tf.constant([["a good <b>film</b>"]]))[0, 0]))
 """
@@ -58,4 +58,4 @@ def test_a_model_that_reads_text_loads_as_documented(tmp_path):
     expected = model(tf.constant([["a good <b>film</b>"]]))[0, 0]
     (found,) = answer(LOAD, tmp_path / "model.keras")
     assert np.isclose(float(found), float(expected), atol=1e-6)
-    assert "import diffattn.trainer" in diffattn.__doc__
+    assert "import diffattn.training.fit" in diffattn.__doc__

@@ -1,0 +1,1 @@
+"""The attention mechanism: scores, softmax, layer. Needs Keras and NumPy alone."""

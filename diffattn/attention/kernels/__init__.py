@@ -1,0 +1,1 @@
+"""Lean forms of the scores: the same numbers without the T × S × d terms."""

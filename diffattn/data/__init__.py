@@ -1,0 +1,1 @@
+"""Labelled texts: the data sets, and how text becomes tokens."""

@@ -1,0 +1,277 @@
+"""The generated data: small, and honest about what they test.
+
+A grammar of our own writes short film reviews. Most carry their label in their
+words; a stated share carries it in the order of the words alone, each of these
+together with its mirror image: the same words, the opposite label. So a model
+that cannot see order must get one of the two wrong, and `order_blind_ceiling`
+computes what it can reach at best. These reviews are for learning and testing,
+never a stand-in for IMDB in a result.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from diffattn.checks import check_int, check_number
+from diffattn.data.imdb import ReviewData, Reviews, split
+
+_ASPECTS = (
+    "the acting", "the cast", "the dialogue", "the ending", "the music",
+    "the pace", "the photography", "the plot", "the score", "the story",
+)  # fmt: skip
+_ADJECTIVES = {
+    1: ("bright", "clever", "fresh", "fun", "good", "lovely", "moving", "warm"),
+    0: ("bland", "clumsy", "cold", "dull", "flat", "silly", "slow", "tired"),
+}
+_ASIDES = (
+    "I saw it on a Sunday", "we watched it at home", "it runs for two hours",
+    "my sister chose it", "it was shot by the sea", "the room was half full",
+    "it came out last spring", "we had seats in the third row",
+)  # fmt: skip
+_OPINIONS = ("{0} was {1}", "{0} is {1}", "I found {0} {1}", "{1}, {0}", "{1}")
+_BREAKS = (" ", " ", " ", "<br /><br />", "<BR>")
+
+
+def load_sample(
+    *,
+    train_reviews: int = 5000,
+    test_reviews: int = 1000,
+    order_share: float = 0.4,
+    validation_split: float = 0.2,
+    seed: int = 42,
+) -> ReviewData:
+    """Generated film reviews, the same on every platform for the same seed.
+
+    Most carry their label in their words, one or two opinions each: plain ones
+    ("The plot was dull.") and, one in four of these, negated ones ("The plot was
+    not dull."). A stated share carries it in the order of the words alone, the
+    verdict being what follows the "but": "not good, but fun" against "good, but
+    not fun", or "dull, but good" against "good, but dull". Asides, HTML breaks,
+    capitals and punctuation are strewn in.
+
+    Args:
+        train_reviews: int, number of reviews in train and validation together.
+        test_reviews: int, number of reviews in test.
+        order_share: share of reviews decided by word order alone, in [0, 1).
+        validation_split: share of `train_reviews` set aside, in (0, 1).
+        seed: int, of the grammar's choices and the split.
+
+    Returns:
+        A `diffattn.data.imdb.ReviewData`. The mirror image of an order review in the
+        test set is in the test set too.
+
+    Raises:
+        ValueError: if a number is out of its bounds.
+    """
+    check_int("train_reviews", train_reviews)
+    check_int("test_reviews", test_reviews)
+    check_number("order_share", order_share, 0, 1)
+    check_int("seed", seed, 0, 2**32)
+    # RandomState's stream is frozen: NumPy promises never to change it.
+    random = np.random.RandomState(seed)
+    train = _write(random, train_reviews, order_share)
+    test = _write(random, test_reviews, order_share)
+    return _split("sample", train, test, validation_split, seed)
+
+
+def load_order(
+    *,
+    length: int = 24,
+    distance: int = 1,
+    train_sequences: int = 7500,
+    test_sequences: int = 2000,
+    validation_split: float = 0.2,
+    seed: int = 42,
+) -> ReviewData:
+    """The order task as texts: a token n is the word "tn".
+
+    Each sequence of the test set has its mirror image beside it, the same but for
+    the two tokens, which change places: what is blind to order gets exactly one of
+    the two right.
+
+    Args:
+        length, distance: as for `order_task`.
+        train_sequences: int, number of sequences in train and validation together.
+        test_sequences: int, number of sequences in test, even.
+        validation_split: share of `train_sequences` set aside, in (0, 1).
+        seed: int, of the tokens and the split.
+
+    Returns:
+        A `diffattn.data.imdb.ReviewData`.
+
+    Raises:
+        ValueError: if a number is out of its bounds.
+    """
+    check_int("train_sequences", train_sequences)
+    check_int("test_sequences", test_sequences, 2)
+    if test_sequences % 2:
+        raise ValueError(
+            "test_sequences must be even: each has its mirror image beside it. "
+            f"Received: test_sequences={test_sequences}"
+        )
+    half = test_sequences // 2
+    tokens, labels = order_task(
+        train_sequences + half, length=length, distance=distance, seed=seed
+    )
+    mirrored = np.select([tokens == 1, tokens == 2], [2, 1], tokens)[-half:]
+    train = _as_texts(tokens[:train_sequences], labels[:train_sequences])
+    test = _as_texts(
+        np.concatenate([tokens[-half:], mirrored]),
+        np.concatenate([labels[-half:], 1 - labels[-half:]]),
+    )
+    return _split("order", train, test, validation_split, seed)
+
+
+def _as_texts(tokens, labels):
+    texts = [" ".join(f"t{token}" for token in sequence) for sequence in tokens]
+    return Reviews(np.array(texts, dtype=object), labels)
+
+
+def _split(name, train, test, validation_split, seed):
+    digest = hashlib.sha256()
+    for reviews in (train, test):
+        for text, label in zip(reviews.texts, reviews.labels, strict=True):
+            digest.update(f"{label} {text}\n".encode())
+    return split(name, train, test, validation_split, seed, digest.hexdigest())
+
+
+def order_blind_ceiling(token_lists, labels) -> float:
+    """The best accuracy that any model blind to order can have on these texts.
+
+    Such a model gives one answer to all texts with the same words equally
+    often; the best it can answer is the label that most of them have:
+    (1/N) Σ_bags max_label count(bag, label).
+
+    Args:
+        token_lists: N sequences of tokens.
+        labels: N labels.
+
+    Returns:
+        The accuracy, a float. It is exact for these texts; no sampling is in it.
+    """
+    bags = defaultdict(Counter)
+    for tokens, label in zip(token_lists, labels, strict=True):
+        bags[tuple(sorted(tokens))][int(label)] += 1
+    return sum(max(counts.values()) for counts in bags.values()) / len(labels)
+
+
+def sample_ceiling() -> float:
+    """`order_blind_ceiling` of the sample's test reviews, as they are tokenized."""
+    # Here, not above: it brings TensorFlow, which generating texts does not need.
+    from diffattn.data.standardization import custom_standardization
+
+    test = load_sample().test
+    words = [text.split() for text in custom_standardization(test.texts).numpy()]
+    return order_blind_ceiling(words, test.labels)
+
+
+def order_task(
+    count: int,
+    *,
+    length: int = 24,
+    distance: int = 1,
+    vocabulary_size: int = 20,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences whose label is nothing but which of two tokens comes first.
+
+    Tokens 1 and 2 stand once each in every sequence, `distance` apart; the
+    label is 1 where token 1 is the first of the two. All other tokens are
+    random and say nothing.
+
+    Args:
+        count: int, number of sequences N.
+        length: int, tokens of each.
+        distance: int, 1 for neighbours.
+        vocabulary_size: int, tokens 3 up to this (exclusive) fill the rest.
+        seed: int.
+
+    Returns:
+        (tokens, labels): NumPy arrays of int32 of shapes (N, length) and (N,).
+
+    Raises:
+        ValueError: if a number is out of its bounds.
+    """
+    check_int("count", count)
+    check_int("length", length, 2)
+    check_int("distance", distance, 1, length)
+    check_int("vocabulary_size", vocabulary_size, 4)
+    check_int("seed", seed, 0, 2**32)
+    random = np.random.RandomState(seed)
+    tokens = random.randint(3, vocabulary_size, size=(count, length))
+    first = random.randint(0, length - distance, size=count)
+    labels = random.randint(0, 2, size=count)
+    rows = np.arange(count)
+    tokens[rows, first] = 2 - labels
+    tokens[rows, first + distance] = 1 + labels
+    return tokens.astype("int32"), labels.astype("int32")
+
+
+def _write(random, count, order_share):
+    """`count` reviews in random order, as many positive as negative."""
+    pairs = round(order_share * count / 2)
+    reviews = [review for _ in range(pairs) for review in _mirror_images(random)]
+    reviews += [
+        _wordy(random, label=i % 2, negated=i % 8 > 5) for i in range(count - 2 * pairs)
+    ]
+    order = random.permutation(count)
+    texts = np.array([text for text, _ in reviews], dtype=object)
+    labels = np.array([label for _, label in reviews], dtype="int32")
+    return Reviews(texts[order], labels[order])
+
+
+def _wordy(random, label, negated):
+    """A review whose words decide: one or two opinions, all negated or none."""
+    words = _ADJECTIVES[1 - label if negated else label]
+    aspects = _several(random, _ASPECTS, random.randint(1, 3))
+    adjectives = _several(random, words, len(aspects))
+    sentences = [
+        _pick(random, _OPINIONS).format(aspect, f"not {word}" if negated else word)
+        for aspect, word in zip(aspects, adjectives, strict=True)
+    ]
+    return _dress(random, sentences + _asides(random)), label
+
+
+def _mirror_images(random):
+    """Two reviews of the same words and opposite labels."""
+    first, second = random.randint(0, 2, size=2)
+    if first == second:
+        a, b = _several(random, _ADJECTIVES[first], 2)
+        opinions = {first: f"not {a}, but {b}", 1 - first: f"{a}, but not {b}"}
+    else:
+        a = _pick(random, _ADJECTIVES[first])
+        b = _pick(random, _ADJECTIVES[second])
+        opinions = {second: f"{a}, but {b}", first: f"{b}, but {a}"}
+    frame = _pick(random, _OPINIONS)
+    aspect = _pick(random, _ASPECTS)
+    asides = _asides(random)
+    return [
+        (_dress(random, [frame.format(aspect, opinion), *asides]), label)
+        for label, opinion in sorted(opinions.items())
+    ]
+
+
+def _asides(random):
+    return _several(random, _ASIDES, random.randint(0, 3))
+
+
+def _dress(random, sentences):
+    """Sentences in random order with capitals, punctuation and breaks."""
+    text = ""
+    for i in random.permutation(len(sentences)):
+        sentence = sentences[i][0].upper() + sentences[i][1:]
+        if random.randint(10) == 0:
+            sentence = sentence.upper()
+        text += (
+            sentence + _pick(random, (".", ".", "!", "...")) + _pick(random, _BREAKS)
+        )
+    return text.strip()
+
+
+def _pick(random, choices):
+    return choices[random.randint(len(choices))]
+
+
+def _several(random, choices, count):
+    return [choices[i] for i in random.permutation(len(choices))[:count]]

@@ -1,0 +1,1 @@
+"""Many runs, what they give, and what can be concluded."""

@@ -1,0 +1,239 @@
+"""Many runs, on this machine or on many, each kept as one small JSON file."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+import tensorflow as tf
+from tqdm import tqdm
+from tqdm.keras import TqdmCallback
+
+from diffattn.files import check_folder, write_json
+from diffattn.provenance import provenance
+from diffattn.studies.results import (
+    ResultError,
+    check_alike,
+    differences,
+    read_result,
+    result_path,
+)
+from diffattn.training.config import Config
+from diffattn.training.fit import (
+    UNFINISHED,
+    DivergenceError,
+    fit_and_evaluate,
+    kept_fingerprint,
+    read_json,
+    tokenize,
+)
+
+#: Two trainings in one process would share its threads and memory.
+_ONE_AT_A_TIME = Lock()
+
+#: What comes of the run's own settings, and would come of them again.
+_OF_THE_RUN = (DivergenceError, MemoryError, tf.errors.ResourceExhaustedError)
+
+
+def run_grid(
+    configs: Sequence[Config],
+    folder: str | os.PathLike,
+    *,
+    cluster: str | None = None,
+    progress: bool = True,
+) -> None:
+    """Train all that a folder of results lacks, and write each result at once.
+
+    What is there already is not trained again, and a run that was interrupted goes
+    on after the last epoch that it finished. A run that diverges, needs more memory
+    than there is, or whose workers die is kept as a result with an ``error`` in it; it
+    is tried again once its file is deleted. Any other error ends the grid, and the
+    same call goes on.
+
+    Args:
+        configs: the runs, as `diffattn.training.config.grid` gives them.
+        folder: where the results are, one file TYPE-seed-N.json each.
+        cluster: None to train here, one after the other, or the address of a
+            `dask.distributed` scheduler, to train on its workers. They need this
+            package and the data.
+        progress: bool, whether to show how far it is.
+
+    Raises:
+        ResultError: if a result in the folder comes from other settings, if two
+            runs would have the same file, if `distributed` is missing, if the
+            scheduler does not answer any more, or if a file cannot be written or read.
+        UserError: if the folder cannot be made.
+        diffattn.data.imdb.DataError: if the data are missing or damaged.
+        diffattn.training.fit.RunError: if what is kept of an unfinished run is damaged.
+    """
+    folder = Path(folder)
+    _check_distinct(configs, folder)
+    missing = [config for config in configs if not _is_there(config, folder)]
+    if not missing:
+        return
+    there = [read_result(path)[0] for path in folder.glob("*.json")]
+    check_alike([*there, *configs], folder)
+    check_folder(folder)
+    trained = (
+        _here(missing, folder, progress) if cluster is None else _on(cluster, missing)
+    )
+    bar = tqdm(
+        trained,
+        desc=folder.name,
+        total=len(configs),
+        initial=len(configs) - len(missing),
+        unit="run",
+        disable=not progress,
+        delay=1,  # a mistake is told at once, and alone
+        # In a log file, every line stays.
+        mininterval=0.1 if sys.stderr.isatty() else 60,
+    )
+    try:
+        for config, result in bar:
+            path = result_path(config, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, result)
+            shutil.rmtree(_unfinished(path), ignore_errors=True)
+    except OSError as error:  # a full disk
+        raise ResultError(
+            f"{folder} is not complete: {error}; what was done is kept"
+        ) from error
+
+
+def _check_distinct(configs, folder):
+    """One of them would be trained for nothing, and take the other's file."""
+    paths = Counter(result_path(config, folder) for config in configs)
+    for path, count in paths.items():
+        if count > 1:
+            raise ResultError(
+                f"{count} of the runs would be kept as {path}: give each a folder of "
+                "its own, or name it once"
+            )
+
+
+def _is_there(config, folder):
+    path = result_path(config, folder)
+    if not path.exists():
+        return False
+    if differing := differences(read_result(path)[0], config):
+        raise ResultError(
+            f"{path} was made with other settings ({differing}): give another folder"
+        )
+    return True
+
+
+def _unfinished(path):
+    """The folder in which a run is kept until its result is."""
+    return path.with_name(path.stem + UNFINISHED)
+
+
+def _here(configs: list[Config], folder: Path, progress: bool) -> Iterator:
+    """Train one after the other, each in a folder that outlives an interruption."""
+    for config in configs:
+        path = result_path(config, folder)
+        epochs = TqdmCallback(
+            config.epochs,
+            desc=path.stem,
+            verbose=0,
+            leave=False,
+            disable=None if progress else True,
+        )
+        yield config, train_one(config, _unfinished(path), [epochs])
+
+
+def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
+    """Train as configured, or go on with what the folder holds.
+
+    Args:
+        config: a `Config`.
+        folder: where the state after each epoch is kept.
+        callbacks: a list of `keras.callbacks.Callback`.
+
+    Returns:
+        The result, as `read_results` gives it.
+
+    Raises:
+        OSError: if a file cannot be written or read.
+        diffattn.data.imdb.DataError: if the data are missing or damaged.
+        diffattn.training.fit.RunError: if what the folder holds is damaged.
+    """
+    document = {"config": asdict(config)}
+    with _ONE_AT_A_TIME:
+        try:
+            data = _tokenized(config.of_data())
+            _make_ready(folder, document, data.description["fingerprint"])
+            _, result = fit_and_evaluate(
+                config, data, folder, callbacks=callbacks, verbose=0
+            )
+        except _OF_THE_RUN as error:
+            return _failed(config, error)
+    return document | result
+
+
+def _make_ready(folder, document, fingerprint):
+    """Empty it, if it is of other settings or other reviews: then another run's."""
+    kept = folder / "run.json"
+    if kept.exists() and (
+        read_json(kept) != document
+        or kept_fingerprint(folder) not in (None, fingerprint)
+    ):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(kept, document)
+
+
+@lru_cache(maxsize=1)
+def _tokenized(config):
+    """Kept for the next run, which mostly has the same data."""
+    return tokenize(config)
+
+
+def _failed(config, error):
+    """A result that says why there is none."""
+    return {
+        "config": asdict(config),
+        "error": f"{type(error).__name__}: {error}",
+        "provenance": {"command": config.command(), **provenance()},
+    }
+
+
+def _train_anywhere(config):
+    with tempfile.TemporaryDirectory() as folder:
+        return train_one(config, Path(folder) / "run")
+
+
+def _on(address, configs):
+    """Train on a cluster's workers, in any order; a lost worker's runs go to others."""
+    try:
+        from distributed import Client, KilledWorker, as_completed
+    except ImportError as error:
+        raise ResultError(
+            "--cluster needs distributed: pip install distributed"
+        ) from error
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise ResultError(f"no scheduler answers at {address}: {error}") from error
+    with client:
+        futures = {
+            client.submit(_train_anywhere, config, pure=False): config
+            for config in configs
+        }
+        for future in as_completed(futures):
+            config = futures[future]
+            try:
+                yield config, future.result()
+            except KilledWorker as error:
+                yield config, _failed(config, error)
+            except CancelledError as error:  # all that it had, with the scheduler
+                raise ResultError(
+                    f"the scheduler at {address} does not answer any more; what was "
+                    "done is kept"
+                ) from error

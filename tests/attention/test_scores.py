@@ -1,0 +1,215 @@
+import numpy as np
+import pytest
+import reference
+from keras import ops
+from tools import D, T, gradients, qkv, worst
+
+from diffattn import ATTENTION_TYPES
+from diffattn.attention.attend import attend
+from diffattn.attention.scores import REGISTRY, SYMMETRIES, previous, register, score
+from diffattn.attention.symmetries import TRANSFORMATIONS, change_of_weights
+
+
+def test_the_six_names_are_the_registry():
+    assert tuple(REGISTRY) == ATTENTION_TYPES == tuple(reference.SIX)
+
+
+@pytest.mark.parametrize("scale", [None, 0.37])
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_equals_the_specification(attention_type, scale):
+    q, k, _ = qkv()
+    expected = reference.score(q, k, attention_type, scale)
+    found = score(q.astype("float32"), k.astype("float32"), attention_type, scale=scale)
+    assert worst(found, expected) < 1e-5
+    assert str(found.dtype).endswith("float32'>")
+
+
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+@pytest.mark.parametrize(
+    ("given", "computed"),
+    [("float16", "float32"), ("float32", "float32"), ("float64", "float64")],
+)
+def test_scores_are_float32_at_least(attention_type, given, computed):
+    q, k, _ = qkv(dtype=given)
+    assert ops.convert_to_numpy(score(q, k, attention_type)).dtype == computed
+
+
+# The specification's properties, by their number.
+
+
+def test_1_the_diagonal_is_the_published_product_rule():
+    q, k, _ = qkv(keys=5)
+    s = ops.convert_to_numpy(score(q, k, "differential"))
+    q_old, q_new = q[:, :, :-1], q[:, :, 1:]
+    k_old, k_new = k[:, :, :-1], k[:, :, 1:]
+    delta = (k_new - k_old) * q_old + (q_new - q_old) * k_new
+    for t in range(4):
+        assert worst(s[:, :, t + 1, t + 1], delta[:, :, t]) < 1e-12
+
+
+def test_2_differential_sums_to_differential_sum():
+    q, k, _ = qkv()
+    per_feature = ops.convert_to_numpy(score(q, k, "differential"))
+    assert worst(per_feature.sum(-1), score(q, k, "differentialSum")) < 1e-12
+
+
+def test_3_summed_down_the_diagonals_it_is_the_dot_product():
+    q, k, _ = qkv()
+    s = ops.convert_to_numpy(score(q, k, "differentialSum"))
+    for i in range(s.shape[2]):
+        for j in range(s.shape[3]):
+            steps = range(min(i, j) + 1)
+            total = sum(s[:, :, i - n, j - n] for n in steps)
+            assert worst(total, (q[:, :, i] * k[:, :, j]).sum(-1)) < 1e-12
+
+
+def test_4_it_is_the_dot_product_less_itself_one_step_on():
+    q, k, _ = qkv()
+    dot = q @ k.swapaxes(-1, -2)
+    shifted = np.zeros_like(dot)
+    shifted[:, :, 1:, 1:] = dot[:, :, :-1, :-1]
+    assert worst(score(q, k, "differentialSum"), dot - shifted) < 1e-12
+
+
+def test_5_differential_is_differential_sum_with_one_head_a_feature():
+    q, k, v = qkv()
+    each = [x.transpose(0, 1, 3, 2).reshape(2, 3 * D, -1, 1) for x in (q, k, v)]
+    one_head_each = ops.convert_to_numpy(attend(*each, "differentialSum")[0])
+    expected = one_head_each.reshape(2, 3, D, -1).transpose(0, 1, 3, 2)
+    assert worst(attend(q, k, v, "differential")[0], expected) < 1e-12
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_6_and_7_symmetries_hold_where_declared_and_nowhere_else(
+    attention_type, symmetry
+):
+    change = change_of_weights(attention_type, symmetry)
+    if symmetry in REGISTRY[attention_type].symmetries:
+        assert change < 1e-12
+    else:
+        assert change > 1e-3
+
+
+def test_every_symmetry_can_be_carried_out():
+    assert TRANSFORMATIONS.keys() == SYMMETRIES.keys()
+    with pytest.raises(ValueError, match="symmetry must be one of permutation, key_"):
+        change_of_weights("l1_norm", "time")
+
+
+def test_the_transformations_are_what_they_say():
+    q, k, _ = qkv(keys=T)
+    lengths = np.linalg.norm
+    for name, transform in TRANSFORMATIONS.items():
+        q2, k2 = transform(q, k, np.random.default_rng(0))
+        assert worst(q2, q) > 0.1 or name == "key_translation"
+        assert worst(k2, k) > 0.1
+        if name == "permutation":
+            assert worst(np.sort(k2, axis=2), np.sort(k, axis=2)) == 0
+        if name.endswith("translation"):
+            assert np.ptp(k2 - k, axis=(0, 1, 2)).max() < 1e-12
+        if name == "joint_translation":
+            assert worst((q2 - q)[0, 0], (k2 - k)[0, 0]) < 1e-12
+        if name == "rotation":
+            assert worst(lengths(k2, axis=-1), lengths(k, axis=-1)) < 1e-12
+            assert worst((q2 * k2).sum(-1), (q * k).sum(-1)) < 1e-12
+        if name == "rescaling":
+            assert (np.ptp(k2 / k, axis=-1) < 1e-12).all()
+            assert (k2 / k).min() > 0
+
+
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_every_score_says_what_it_is(attention_type):
+    text = REGISTRY[attention_type].function.__doc__
+    assert "scale · " in text
+    assert "Source: " in text
+
+
+@pytest.mark.parametrize("tokens", [0, 1, 4])
+def test_previous_is_one_step_down_and_keeps_the_shape(tokens):
+    q, _, _ = qkv(tokens=tokens)
+    assert np.array_equal(previous(q), reference.prev(q))
+
+
+def test_order_aware_are_the_two_differential_types():
+    aware = [name for name, kind in REGISTRY.items() if kind.order_aware]
+    assert aware == reference.DIFFERENTIAL
+
+
+def test_8_cosine_scores_and_weights_have_a_ceiling():
+    tokens = 250
+    rng = np.random.default_rng(0)
+    keys = -np.ones((1, 1, tokens, D)) + 0.01 * rng.normal(size=(1, 1, tokens, D))
+    keys[0, 0, 17] = 1
+    query = np.ones((1, 1, 1, D))
+    weights = ops.convert_to_numpy(
+        attend(query, keys, keys, "cosine_similarity")[1]
+    ).max()
+    ceiling = np.e**2 / (np.e**2 + tokens - 1)
+    assert round(ceiling, 3) == 0.029
+    # The most favourable keys reach it, no keys exceed it.
+    assert 0.99 * ceiling < weights < ceiling
+    q, k, _ = qkv()
+    s = ops.convert_to_numpy(score(100 * q, k, "cosine_similarity"))
+    assert np.abs(s).max() <= 1 + 1e-12
+
+
+def test_9_gradients_are_finite_at_distance_0_and_at_vector_0():
+    same = np.ones((1, 1, 3, D), "float32")
+    for attention_type in ("l1_norm", "l2_norm"):
+        for g in gradients(lambda q, k, t=attention_type: score(q, k, t), same, same):
+            assert np.isfinite(g).all()
+    q, k, _ = qkv(dtype="float32")
+    q[0, 0, 0] = k[1, 1, 1] = 0
+    for g in gradients(lambda q, k: score(q, k, "cosine_similarity"), q, k):
+        assert np.isfinite(g).all()
+        assert np.abs(g).max() < 100
+    assert worst(score(q, k, "cosine_similarity")[0, 0, 0], np.zeros(11)) == 0
+
+
+def test_l2_norm_keeps_its_digits_for_near_vectors_far_from_0():
+    rng = np.random.default_rng(0)
+    q = (100 + rng.normal(size=(1, 1, 5, D))).astype("float32")
+    k = (q + 1e-3 * rng.normal(size=q.shape)).astype("float32")
+    expected = reference.score(q, k, "l2_norm")
+    assert worst(score(q, k, "l2_norm") / expected, np.ones((1, 1, 5, 5))) < 1e-5
+
+
+def test_cosine_similarity_of_tiny_vectors():
+    q, k, _ = qkv()
+    expected = reference.score(q, k, "cosine_similarity")
+    tiny = [(1e-30 * x).astype("float32") for x in (q, k)]
+    assert worst(score(*tiny, "cosine_similarity"), expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attention_type": "softmax"}, "l1_norm, l2_norm, differentialSum, diff"),
+        ({"attention_type": "softmax"}, "Received: attention_type='softmax'"),
+        ({"attention_type": ["l2_norm"]}, r"Received: attention_type=\['l2_norm'\]"),
+        ({"scale": float("nan")}, "scale must be a finite number.*scale=nan"),
+        ({"scale": "1"}, "scale must be a finite number.*scale='1'"),
+        ({"query": np.zeros((2, 3, 5, 8))}, r"query of shape \(2, 3, 5, 8\)"),
+        ({"query": np.zeros((3, 5, 7))}, r"query of shape \(3, 5, 7\)"),
+        ({"key": np.zeros((2, 3, 5, 7), int)}, "key of dtype int64"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    good = {"query": qkv()[0], "key": qkv()[1], "attention_type": "l2_norm"}
+    with pytest.raises(ValueError, match=message):
+        score(**{**good, **arguments})
+
+
+def test_the_registry_refuses_a_second_entry_and_an_unknown_symmetry():
+    def l2_norm(query, key):
+        return query
+
+    def seventh(query, key):
+        return query
+
+    with pytest.raises(ValueError, match="'l2_norm' is registered already"):
+        register("", symmetries=set(), cost="")(l2_norm)
+    with pytest.raises(ValueError, match="seventh: unknown symmetries"):
+        register("", symmetries={"mirror"}, cost="")(seventh)
+    assert "seventh" not in REGISTRY

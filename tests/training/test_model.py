@@ -1,0 +1,219 @@
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+import reference
+from tools import worst
+
+from diffattn import ATTENTION_TYPES, build_classifier
+from diffattn.data.sample import order_task
+from diffattn.training.config import MODEL_TYPES
+from diffattn.training.model import MeanOverTokens, PositionalEncoding
+
+
+def small(attention_type, **more):
+    settings = {"embed_dim": 6, "num_heads": 2, "vocabulary_size": 11}
+    return build_classifier(attention_type, **{**settings, **more})
+
+
+def test_the_documented_numbers_of_parameters():
+    """Embedding 10,001 × 16; three 16 → 512 and one 512 → 512, each with bias."""
+    embedding = 10_001 * 16
+    attention = 3 * (16 * 512 + 512) + 512 * 512 + 512
+    for attention_type in ATTENTION_TYPES:
+        model = build_classifier(attention_type)
+        assert model.count_params() == embedding + attention + 512 + 1
+        assert model.input_shape == (None, 250)
+        assert model.output_shape == (None, 1)
+    assert build_classifier("none").count_params() == embedding + 16 + 1
+
+
+def test_the_baseline_is_the_mean_of_the_embeddings():
+    model = small("none")
+    table, kernel, bias = model.get_weights()
+    tokens = np.random.default_rng(0).integers(0, 11, (4, 250))
+    expected = table[tokens].mean(1) @ kernel + bias
+    assert worst(model(tokens), expected) < 1e-6
+
+
+def test_a_training_step_is_adams_however_often_a_token_occurs():
+    """One step of the baseline by hand, in float64, from Kingma and Ba's formulas."""
+    model = small("none", dropout=0)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
+    parts = [w.astype("float64") for w in model.get_weights()]
+    first, second = ([np.zeros_like(w) for w in parts] for _ in range(2))
+    rng = np.random.default_rng(0)
+    labels = np.array([1.0, 0, 1, 0])
+    for step in (1, 2, 3):
+        tokens = rng.integers(0, 3, (4, 250))  # each token many times
+        table, kernel, bias = parts
+        mean = table[tokens].mean(1)
+        error = 1 / (1 + np.exp(-(mean @ kernel + bias))) - labels[:, None]
+        to_mean = error @ kernel.T / 4
+        to_table = np.zeros_like(table)
+        np.add.at(to_table, tokens, np.repeat(to_mean[:, None] / 250, 250, 1))
+        slopes = [to_table, mean.T @ error / 4, error.mean(0)]
+        for n, slope in enumerate(slopes):
+            first[n] = 0.9 * first[n] + 0.1 * slope
+            second[n] = 0.999 * second[n] + 0.001 * slope**2
+            rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            parts[n] = parts[n] - rate * first[n] / (np.sqrt(second[n]) + 1e-7)
+        model.train_on_batch(tokens, labels[:, None])
+    for found, expected in zip(model.get_weights(), parts, strict=True):
+        assert worst(found, expected) < 1e-4
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_masked_padding_says_nothing(attention_type):
+    model = small(attention_type, mask_padding=True, sequence_length=None)
+    bare = np.array([[3, 1, 4]])
+    padded = np.array([[3, 1, 4, 0, 0]])
+    assert worst(model(bare), model(padded)) < 1e-6
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_an_empty_review_is_answered_by_the_bias(attention_type):
+    model = small(attention_type, mask_padding=True)
+    model.layers[-1].bias.assign([0.25])
+    empty = np.zeros((1, 250), int)
+    if attention_type != "none":
+        model.get_layer("attention").output_projection.bias.assign(np.ones(6))
+    assert worst(model(empty), [[0.25]]) == 0
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_a_seed_decides_the_weights_whatever_else_is_drawn(attention_type):
+    one, other = small(attention_type, seed=3), small(attention_type, seed=3)
+    for a, b in zip(one.weights, other.weights, strict=True):
+        assert worst(a, b) == 0
+    third = small(attention_type, seed=4)
+    assert worst(one.weights[0], third.weights[0]) > 0.01
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_shuffled_tokens_show_who_sees_order(attention_type):
+    """The theorem of the specification's property 6, on a whole classifier."""
+    keras.utils.set_random_seed(0)
+    model = small(attention_type, sequence_length=12)
+    rng = np.random.default_rng(0)
+    model.get_layer("embedding").embeddings.assign(rng.normal(size=(12, 16)))
+    tokens = rng.integers(0, 11, (8, 12))
+    moved = worst(model(tokens), model(tokens[:, rng.permutation(12)]))
+    if attention_type in reference.DIFFERENTIAL:
+        assert moved > 1e-3
+    else:
+        assert moved < 1e-6
+
+
+def test_with_positions_even_the_dot_product_sees_order():
+    keras.utils.set_random_seed(0)
+    model = small("scaled_dot_product", sequence_length=12, positional_encoding=True)
+    tokens = np.arange(12)[None] % 11
+    assert worst(model(tokens), model(tokens[:, ::-1])) > 1e-4
+
+
+@pytest.mark.parametrize("features", [7, 8])
+def test_positional_encoding_is_the_papers(features):
+    x = np.random.default_rng(0).normal(size=(2, 30, features))
+    expected = math.sqrt(features) * x
+    for n in range(30):
+        for c in range(features):
+            angle = n / 10_000 ** (2 * (c // 2) / features)
+            expected[:, n, c] += math.cos(angle) if c % 2 else math.sin(angle)
+    assert worst(PositionalEncoding(dtype="float64")(x), expected) < 1e-5
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_the_order_task(attention_type):
+    """Which of two neighbours comes first: only the differential types can learn it.
+
+    The specification's task on a smaller budget: shorter sequences, fewer tokens.
+    """
+    how = {"length": 12, "vocabulary_size": 12}
+    keras.utils.set_random_seed(0)
+    model = build_classifier(
+        attention_type,
+        embed_dim=32,
+        num_heads=4,
+        dropout=0,
+        **{"vocabulary_size": 12, "sequence_length": 12},
+    )
+    model.compile(
+        keras.optimizers.Adam(0.005),
+        keras.losses.BinaryCrossentropy(from_logits=True),
+        metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)],
+        jit_compile=False,
+    )
+    model.fit(*order_task(4000, **how, seed=1), epochs=4, verbose=0)
+    _, accuracy = model.evaluate(*order_task(2000, **how, seed=2), verbose=0)
+    if attention_type in reference.DIFFERENTIAL:
+        assert accuracy > 0.95
+    else:
+        assert accuracy < 0.6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"attention_type": "dot"}, "differentialSum, differential, none. Received"),
+        ({"num_heads": 4}, "embed_dim must be divisible by num_heads"),
+        ({"vocabulary_size": 1.5}, "vocabulary_size must be a positive integer"),
+        ({"dropout": 1}, "^dropout must be a finite number"),
+        (
+            {"attention_dropout": 1.5},
+            "^attention_dropout must be.*_dropout=1.5",
+        ),
+        ({"scale": "1"}, "scale must be a finite number.*scale='1'"),
+        ({"sequence_length": 0}, "sequence_length must be.*sequence_length=0"),
+        ({"seed": -1}, "seed must be an integer of at least 0.*seed=-1"),
+        ({"mask_padding": "no"}, "mask_padding must be one of True, False"),
+        ({"positional_encoding": 2}, "positional_encoding must be one of True, False"),
+    ],
+)
+@pytest.mark.parametrize("attention_type", ["l2_norm", "none"])
+def test_bad_arguments_are_named(attention_type, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        small(**{"attention_type": attention_type, **arguments})
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
+def test_mean_over_tokens_honours_its_arguments(data_format, keepdims, masked):
+    x = np.random.default_rng(0).normal(size=(3, 7, 5))
+    mask = np.arange(7) < np.array([[4], [7], [0]]) if masked else np.ones((3, 7), bool)
+    expected = np.stack(
+        [e[m].mean(0) if m.any() else np.zeros(5) for e, m in zip(x, mask, strict=True)]
+    )
+    first = data_format == "channels_first"
+    if keepdims:
+        expected = expected[:, :, None] if first else expected[:, None]
+    layer = MeanOverTokens(data_format=data_format, keepdims=keepdims, dtype="float64")
+    x[~mask] = np.nan  # what a mask leaves out counts as nothing, whatever it is
+    inputs = x.swapaxes(1, 2) if first else x
+    found = layer(inputs, mask=mask if masked else None)
+    assert worst(found, expected) < 1e-12
+    assert layer.compute_output_shape(inputs.shape) == expected.shape
+    again = MeanOverTokens.from_config(layer.get_config())
+    assert worst(again(inputs, mask=mask if masked else None), expected) < 1e-12
+
+
+def test_the_classifier_means_over_tokens_wherever_keras_puts_channels():
+    usual = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        model = small("none")
+    finally:
+        keras.config.set_image_data_format(usual)
+    assert model.get_layer("mean").output.shape == (None, 16)
+
+
+def test_numpys_numbers_are_as_good_as_pythons():
+    given = {"vocabulary_size": np.int64(11), "sequence_length": np.int32(9)}
+    model = small("l2_norm", embedding_dim=np.int64(4), seed=np.int64(3), **given)
+    again = keras.Model.from_config(json.loads(json.dumps(model.get_config())))
+    assert again.input_shape == (None, 9)
+    assert again.count_params() == model.count_params()
