@@ -8,9 +8,10 @@ from benchmarks.plan import BROADCAST, KERAS
 from benchmarks.sizes import EMBEDDING, HEADS, VOCABULARY
 from diffattn.attention.layer import CustomMultiheadAttention
 from diffattn.attention.scores import previous
-from diffattn.training.config import MODEL_TYPES
+from diffattn.names import MODEL_TYPES
 from diffattn.training.fit import compile_classifier
-from diffattn.training.model import MeanOverTokens, TokenEmbedding, build_classifier
+from diffattn.training.layers import MeanOverTokens, TokenEmbedding
+from diffattn.training.model import build_classifier
 
 
 def ours(attention_type):

@@ -18,17 +18,14 @@ from statistics import median
 import keras
 import tensorflow as tf
 
+from diffattn.data.datasets import load_data
 from diffattn.data.standardization import make_vectorizer
 from diffattn.training.config import Config
-from diffattn.training.fit import (
-    compile_classifier,
-    load_data,
-    tokenize,
-    training_batches,
-)
+from diffattn.training.fit import compile_classifier, training_batches
 from diffattn.training.model import build_classifier
+from diffattn.training.tokens import tokenize
 
-CONFIG = Config.make(data="imdb", attention_type="none", early_stopping=False)
+CONFIG = Config(data="imdb", attention_type="none", early_stopping=False)
 
 
 def ours(folder):

@@ -2,20 +2,18 @@
 
 import math
 import numbers
+from collections.abc import Iterable
+from typing import Any
 
 
-class UserError(ValueError):
-    """What a user can put right; the message says how, in one line."""
-
-
-def check_choice(name, value, choices):
+def check_choice(name: str, value: Any, choices: Iterable) -> None:
     """Raise a ValueError that lists the choices unless `value` is one of them."""
     if value not in list(choices):  # a dict would want to hash it
         listed = ", ".join(map(str, choices))
         raise ValueError(f"{name} must be one of {listed}. Received: {name}={value!r}")
 
 
-def check_int(name, value, low=1, high=2**63):
+def check_int(name: str, value: Any, low: int = 1, high: int = 2**63) -> None:
     """Raise a ValueError unless `value` is an integer in [low, high)."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or not low <= value < high:
@@ -24,7 +22,9 @@ def check_int(name, value, low=1, high=2**63):
         raise ValueError(f"{name} must be {wanted}. Received: {name}={value!r}")
 
 
-def check_number(name, value, low=-math.inf, high=math.inf):
+def check_number(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf
+) -> None:
     """Raise a ValueError unless `value` is a finite number in [low, high)."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value) or not low <= value < high:
@@ -35,7 +35,7 @@ def check_number(name, value, low=-math.inf, high=math.inf):
         )
 
 
-def check_heads(embed_dim, num_heads):
+def check_heads(embed_dim: Any, num_heads: Any) -> None:
     """Raise a ValueError unless `num_heads` heads share `embed_dim` evenly."""
     check_int("embed_dim", embed_dim)
     check_int("num_heads", num_heads)
@@ -46,19 +46,19 @@ def check_heads(embed_dim, num_heads):
         )
 
 
-def check_scale(scale):
+def check_scale(scale: Any) -> None:
     """Raise a ValueError unless `scale` is None or a finite number."""
     if scale is not None:
         check_number("scale", scale)
 
 
-def check_seed(seed):
+def check_seed(seed: Any) -> None:
     """Raise a ValueError unless `seed` is None or an integer in [0, 2**31)."""
     if seed is not None:
         check_int("seed", seed, 0, 2**31)
 
 
-def check_validation_split(share):
+def check_validation_split(share: Any) -> None:
     """Raise a ValueError unless `share` is a number in (0, 1)."""
     check_number("validation_split", share, 0, 1)
     if share == 0:

@@ -13,10 +13,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from diffattn import __version__
-from diffattn.checks import UserError
+from diffattn.data import DATASETS
+from diffattn.errors import UserError
 from diffattn.files import check_folder
 from diffattn.studies.catalog import STUDIES
-from diffattn.training.config import DATA_SETTINGS, Config, grid
+from diffattn.studies.grid import grid
+from diffattn.training.config import Config, default_of
 
 
 def main(arguments=None):
@@ -71,16 +73,12 @@ def _parser():
 
 
 def _add_train(commands):
-    differing = "; on ".join(
-        f"{data}, " + ", ".join(f"{k}={v}" for k, v in settings.items())
-        for data, settings in DATA_SETTINGS.items()
-    )
     parser = commands.add_parser(
         "train",
         help="train a classifier and save it as a run",
         description="Train a classifier, evaluate it on the test reviews, and save it "
         "as a run: a folder named by its time. The defaults are the documented "
-        f"settings for IMDB; on {differing}.",
+        "settings for IMDB, and others where they fit the data better.",
     )
     parser.set_defaults(command=_train)
     _add_settings(parser)
@@ -108,9 +106,21 @@ def _add_settings(parser, without=()):
             parser.add_argument(
                 _flag(setting.name),
                 default=argparse.SUPPRESS,
-                help=f"{setting.metadata['help']} (default: {setting.default})",
+                help=f"{setting.metadata['help']} (default: {_defaults(setting)})",
                 **_how_to_parse(setting),
             )
+
+
+def _defaults(setting):
+    """The defaults of a field of Config, as in "32; imdb: 512"."""
+    first, *others = DATASETS.values()
+    default = default_of(setting, first)
+    differing = [
+        f"{dataset.name}: {value}"
+        for dataset in others
+        if (value := default_of(setting, dataset)) != default
+    ]
+    return "; ".join([str(default), *differing])
 
 
 def _flag(name):
@@ -228,7 +238,7 @@ def _train(options):
     settings = _given(options)
     if options.resume is None:
         try:
-            Config.make(**settings)
+            Config(**settings)
         except ValueError as error:
             raise UserError(error) from error
     elif settings or options.output is not None:
@@ -240,7 +250,7 @@ def _train(options):
     with _quiet():
         from tensorflow.errors import ResourceExhaustedError
 
-        from diffattn.training.fit import train
+        from diffattn.training.run import train
 
     try:
         run = train(
@@ -261,7 +271,8 @@ def _train(options):
 
 def _evaluate(options):
     with _quiet():
-        from diffattn.training.fit import load_data, load_run
+        from diffattn.data.datasets import load_data
+        from diffattn.training.run import load_run
 
     run = load_run(options.run)
     config = run.config
@@ -276,12 +287,12 @@ def _evaluate(options):
 
 def _predict(options):
     with _quiet():
-        from diffattn.training.fit import load_run
+        from diffattn.training.run import load_run
 
     run = load_run(options.run)
     texts = _texts(options)
-    for text, probability in zip(texts, run.predict(texts), strict=True):
-        print(f"{probability:.4f}\t{text}")
+    for text, answer in zip(texts, run.predict(texts), strict=True):
+        print(f"{run.task.format_answer(answer)}\t{text}")
 
 
 def _texts(options):

@@ -4,11 +4,11 @@ import json
 import os
 from pathlib import Path
 
-from diffattn.checks import UserError
+from diffattn.errors import RunError, UserError
 
 
 def check_folder(path: str | os.PathLike) -> None:
-    """Before the work, see that a folder is there or can be made for what comes of it.
+    """See that a folder is there or can be made, before the work for it is done.
 
     Raises:
         UserError: if something else is in its place, or it may not be written.
@@ -22,7 +22,7 @@ def check_folder(path: str | os.PathLike) -> None:
         )
 
 
-def write_json(path: Path, document) -> None:
+def write_json(path: Path, document: object) -> None:
     """Write a file whole or not at all.
 
     Args:
@@ -32,3 +32,23 @@ def write_json(path: Path, document) -> None:
     new = path.with_suffix(".new")
     new.write_text(json.dumps(document, indent=1) + "\n")
     os.replace(new, path)
+
+
+def read_json(path: Path) -> dict:
+    """Read a file of a run's folder.
+
+    Args:
+        path: the file's.
+
+    Returns:
+        JSON values.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RunError(f"{path.parent} is not a run: it has no {path.name}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error

@@ -14,7 +14,8 @@ import pytest
 
 from diffattn import __version__, train
 from diffattn.cli import _parser, main
-from diffattn.training.fit import fit_and_evaluate, tokenize
+from diffattn.training.fit import fit_and_evaluate
+from diffattn.training.tokens import tokenize
 
 
 def diffattn(*arguments, **more):

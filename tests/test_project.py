@@ -17,10 +17,10 @@ import yaml
 
 import diffattn
 from diffattn import Config
+from diffattn.data.datasets import load_data
 from diffattn.data.imdb import IMDB
 from diffattn.studies.catalog import STUDIES
 from diffattn.studies.results import read_results
-from diffattn.training.fit import load_data
 
 ROOT = Path(diffattn.__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -217,7 +217,7 @@ def cosine_similarity(query, key, scale):
 def l1_norm(query, key, scale):
     """−scale · Σ_c abs(q_ic − k_jc), the negative Manhattan distance.
 
-    Source: the documentation's list of scores; see `diffattn.attention.kernels.distances`.
+    Source: the documentation's list of scores; see `kernels.distances`.
     """
     return _times(minus_l1(query, key), scale)
 
@@ -230,7 +230,7 @@ def l1_norm(query, key, scale):
 def l2_norm(query, key, scale):
     """−scale · ‖q_i − k_j‖₂, the negative Euclidean distance.
 
-    Source: the documentation's list of scores; see `diffattn.attention.kernels.distances`.
+    Source: the documentation's list of scores; see `kernels.distances`.
     """
     return _times(minus_l2(query, key), scale)
 

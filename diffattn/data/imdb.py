@@ -11,14 +11,12 @@ import numpy as np
 import pooch
 from tqdm import tqdm
 
-from diffattn.checks import UserError, check_int, check_validation_split
+from diffattn.checks import check_int, check_validation_split
+from diffattn.data.reviews import ReviewData, Reviews, split
+from diffattn.errors import DataError
 
 #: The environment variable that names a local copy of the data set.
 IMDB_VARIABLE = "DIFFATTN_IMDB"
-
-
-class DataError(UserError):
-    """The data are missing, damaged or something else than they should be."""
 
 
 @dataclass(frozen=True)
@@ -46,48 +44,6 @@ IMDB = Release(
     reviews_per_folder=12_500,
     fingerprint="95da7b54fc4225d19db775308b48b77706fc1608aedce6fb188e2ac5a38757ef",
 )
-
-
-@dataclass(frozen=True)
-class Reviews:
-    """Texts and their labels.
-
-    Attributes:
-        texts: array of N str.
-        labels: array of int32 of shape (N,), 1 for a positive review, else 0.
-    """
-
-    texts: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self):
-        return len(self.texts)
-
-    def __getitem__(self, index):
-        """The reviews at an index array or slice."""
-        return Reviews(self.texts[index], self.labels[index])
-
-
-@dataclass(frozen=True)
-class ReviewData:
-    """A data set split in three.
-
-    Attributes:
-        name: "imdb", "sample" or "order".
-        train, validation, test: the `Reviews`.
-        fingerprint: sha256 of all reviews before the split.
-    """
-
-    name: str
-    train: Reviews
-    validation: Reviews
-    test: Reviews
-    fingerprint: str
-
-    def describe(self):
-        """Name, fingerprint and numbers of reviews, as a dict of JSON values."""
-        parts = {p: len(getattr(self, p)) for p in ("train", "validation", "test")}
-        return {"name": self.name, "fingerprint": self.fingerprint, **parts}
 
 
 def load_imdb(
@@ -137,40 +93,7 @@ def load_imdb(
     return split("imdb", train, test, validation_split, seed, found)
 
 
-def split(name, train, test, validation_split, seed, fingerprint):
-    """Set a share of the training reviews aside for validation.
-
-    The order is the one of `keras.utils.text_dataset_from_directory`: a
-    shuffle by NumPy's frozen RandomState, the last share of it for validation.
-
-    Args:
-        name: the data set's.
-        train, test: `Reviews`.
-        validation_split: the share, in (0, 1).
-        seed: int.
-        fingerprint: of the reviews.
-
-    Returns:
-        A `ReviewData`.
-
-    Raises:
-        ValueError: if validation_split is not in (0, 1).
-        DataError: if it leaves no review for training or none for validation.
-    """
-    check_validation_split(validation_split)
-    order = np.random.RandomState(seed).permutation(len(train))
-    count = int(validation_split * len(train))
-    if not 0 < count < len(train):
-        raise DataError(
-            f"validation_split={validation_split} of {len(train)} reviews leaves none "
-            "for training or none for validation"
-        )
-    return ReviewData(
-        name, train[order[:-count]], train[order[-count:]], test, fingerprint
-    )
-
-
-def fingerprint(folders):
+def fingerprint(folders: dict[str, dict[str, bytes]]) -> str:
     """A sha256 of reviews, the same from a folder and from any archive.
 
     Args:
@@ -304,3 +227,13 @@ def _reviews(folders, part):
                 ) from error
             labels.append(label)
     return Reviews(np.array(texts, dtype=object), np.array(labels, dtype="int32"))
+
+
+def load(config, progress: bool = False) -> ReviewData:
+    """`load_imdb` from where a `Config` says, split as it says."""
+    return load_imdb(
+        None if config.data == "imdb" else config.data,
+        validation_split=config.validation_split,
+        seed=config.split_seed,
+        progress=progress,
+    )

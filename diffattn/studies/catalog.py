@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-from diffattn.training.config import MODEL_TYPES, Config, grid
+from diffattn.names import MODEL_TYPES
+from diffattn.studies.grid import grid
+from diffattn.training.config import Config
 
 
 @dataclass(frozen=True)

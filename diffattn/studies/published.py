@@ -6,10 +6,8 @@ for one training run. What the script trained was the mean-pooled baseline, six 
 its layer had no ``call``.
 """
 
-#: The page's columns.
-METRICS = ("validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
-
-#: From attention type to the row's figures, in the page's order.
+#: From attention type to the row's figures, which are `diffattn.names.METRICS`, in
+#: the page's order.
 PUBLISHED = {
     "differential": (0.2904, 0.8800, 0.3087, 0.8738),
     "differentialSum": (0.2902, 0.8794, 0.3087, 0.8737),

@@ -7,13 +7,9 @@ from dataclasses import asdict, replace
 from operator import itemgetter
 from pathlib import Path
 
-from diffattn.checks import UserError
-from diffattn.studies.published import METRICS
-from diffattn.training.config import MODEL_TYPES, Config
-
-
-class ResultError(UserError):
-    """A file is no result, or results do not belong together."""
+from diffattn.errors import ResultError
+from diffattn.names import METRICS, MODEL_TYPES
+from diffattn.training.config import Config
 
 
 def result_path(config: Config, folder: str | os.PathLike) -> Path:

@@ -16,24 +16,15 @@ import tensorflow as tf
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
-from diffattn.files import check_folder, write_json
+from diffattn.errors import DivergenceError, ResultError
+from diffattn.files import check_folder, read_json, write_json
 from diffattn.provenance import provenance
-from diffattn.studies.results import (
-    ResultError,
-    check_alike,
-    differences,
-    read_result,
-    result_path,
-)
+from diffattn.studies.results import check_alike, differences, read_result, result_path
+from diffattn.training.checkpoint import stored_fingerprint
 from diffattn.training.config import Config
-from diffattn.training.fit import (
-    UNFINISHED,
-    DivergenceError,
-    fit_and_evaluate,
-    kept_fingerprint,
-    read_json,
-    tokenize,
-)
+from diffattn.training.fit import fit_and_evaluate
+from diffattn.training.run import UNFINISHED
+from diffattn.training.tokens import tokenize
 
 #: Two trainings in one process would share its threads and memory.
 _ONE_AT_A_TIME = Lock()
@@ -167,7 +158,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
     document = {"config": asdict(config)}
     with _ONE_AT_A_TIME:
         try:
-            data = _tokenized(config.of_data())
+            data = _tokenized(config.for_data())
             _make_ready(folder, document, data.description["fingerprint"])
             _, result = fit_and_evaluate(
                 config, data, folder, callbacks=callbacks, verbose=0
@@ -182,7 +173,7 @@ def _make_ready(folder, document, fingerprint):
     kept = folder / "run.json"
     if kept.exists() and (
         read_json(kept) != document
-        or kept_fingerprint(folder) not in (None, fingerprint)
+        or stored_fingerprint(folder) not in (None, fingerprint)
     ):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from diffattn.data.sample import sample_ceiling
+from diffattn.errors import ResultError
 from diffattn.figures import plot_matrix, plot_seeds
+from diffattn.names import METRICS
 from diffattn.studies.catalog import STUDIES
-from diffattn.studies.published import METRICS, PUBLISHED
-from diffattn.studies.results import ResultError, read_results, without_failed
+from diffattn.studies.published import PUBLISHED
+from diffattn.studies.results import read_results, without_failed
 from diffattn.studies.uncertainty import (
     DIFFERS,
     LEVEL,
@@ -25,7 +27,7 @@ from diffattn.studies.uncertainty import (
     predict,
     seeds_needed,
 )
-from diffattn.training.config import DATA_SETTINGS
+from diffattn.training.config import Config
 
 #: What every type is compared with.
 REFERENCE = "scaled_dot_product"
@@ -363,7 +365,7 @@ def _task(results):
     """What an order grid's runs are to do, from the settings that they share."""
     config = next(iter(results.values()))[0]["config"]
     words = f"{config['sequence_length']} tokens, {config['distance']} apart"
-    usual = config["epochs"] == DATA_SETTINGS["order"]["epochs"]
+    usual = config["epochs"] == Config(data="order").epochs
     return words if usual else f"{words}, {config['epochs']} epochs"
 
 

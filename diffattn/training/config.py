@@ -1,9 +1,10 @@
 """The settings of a run: names, defaults, bounds and help texts, in one place."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from functools import partial
+from typing import Any
 
-from diffattn import ATTENTION_TYPES
 from diffattn.checks import (
     check_choice,
     check_heads,
@@ -12,138 +13,146 @@ from diffattn.checks import (
     check_scale,
     check_validation_split,
 )
+from diffattn.data import DATASETS
+from diffattn.data.datasets import Dataset, get_dataset
+from diffattn.names import MODEL_TYPES
 
-#: What a classifier can have between embedding and mean; "none" is nothing at
-#: all, the mean-pooled baseline that the published table measured.
-MODEL_TYPES = (*ATTENTION_TYPES, "none")
-
-#: What the generated data need, where the documented setting differs.
-DATA_SETTINGS = {
-    "sample": {
-        "embed_dim": 32,
-        "num_heads": 4,
-        "sequence_length": 32,
-        "mask_padding": True,
-        "learning_rate": 0.003,
-        "patience": 3,
-    },
-    "order": {
-        "embed_dim": 64,
-        "num_heads": 4,
-        "vocabulary_size": 21,
-        "sequence_length": 24,
-        "epochs": 15,
-        "early_stopping": False,
-    },
-}
+#: A setting that is not given: the data set's own value, or else the documented one.
+FITTING = None
 
 
-def _setting(default, help):
-    return field(default=default, metadata={"help": help})
+def _setting(default, help: str, check: Callable | None = None) -> Any:
+    """A field of `Config`: its documented default, its help text and its bounds."""
+    return field(
+        default=FITTING, metadata={"default": default, "help": help, "check": check}
+    )
+
+
+def _check_attention_type(name, value):
+    """Allow the types of this book, the baseline, and what has been registered."""
+    if value not in MODEL_TYPES:
+        # Here, not above: the command line's --help does not wait for Keras.
+        from diffattn.attention.scores import REGISTRY
+
+        check_choice(name, value, dict.fromkeys((*MODEL_TYPES, *REGISTRY)))
+
+
+_at_least_1 = check_int
+_is_share = partial(check_number, low=0, high=1)
+_is_positive = partial(check_number, low=0)
+_is_seed = partial(check_int, low=0, high=2**31)
+_is_flag = partial(check_choice, choices=(True, False))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """All that decides a run, besides the machine and the versions.
 
-    The defaults are the documented ones, for the IMDB reviews; `Config.make`
-    takes those that fit the data. ``diffattn train --help`` says what each is.
+    What is not given has the value that fits the data set (`DATASETS`), or else the
+    documented one. ``diffattn train --help`` says what each setting is.
 
     Raises:
         ValueError: on a value out of its bounds; the message names it.
+
+    Example:
+        >>> Config().embed_dim, Config(data="imdb").embed_dim
+        (32, 512)
     """
 
-    data: str = _setting(
-        "sample",
-        "'sample' (built-in reviews), 'order' (which of two tokens comes first), "
-        "'imdb' (downloaded once) or the path of an aclImdb folder or archive",
+    data: str = field(
+        default="sample",
+        metadata={
+            "help": "; ".join(f"'{d.name}' ({d.help})" for d in DATASETS.values())
+            + "; or the path of an aclImdb folder or archive",
+            "default": "sample",
+            "check": None,
+        },
     )
     attention_type: str = _setting(
         "scaled_dot_product",
         f"one of {', '.join(MODEL_TYPES)}; none is the mean-pooled baseline",
+        _check_attention_type,
     )
-    embed_dim: int = _setting(512, "features of the attention layer")
-    num_heads: int = _setting(8, "heads of the attention layer")
-    attention_dropout: float = _setting(0.0, "dropout of the attention weights")
+    embed_dim: int = _setting(512, "features of the attention layer", _at_least_1)
+    num_heads: int = _setting(8, "heads of the attention layer", _at_least_1)
+    attention_dropout: float = _setting(
+        0.0, "dropout of the attention weights", _is_share
+    )
     scale: float | None = _setting(
-        None, "factor of the scores, instead of the attention type's own"
+        None,
+        "factor of the scores, instead of the attention type's own",
+        lambda name, value: check_scale(value),
     )
-    vocabulary_size: int = _setting(10_000, "tokens, padding and unknown among them")
-    sequence_length: int = _setting(250, "tokens of a review, cut or padded")
-    embedding_dim: int = _setting(16, "features of a token's embedding")
+    vocabulary_size: int = _setting(
+        10_000,
+        "tokens, padding and unknown among them",
+        # Padding, the unknown word, and one that is known.
+        partial(check_int, low=3),
+    )
+    sequence_length: int = _setting(250, "tokens of a review, cut or padded", check_int)
+    embedding_dim: int = _setting(16, "features of a token's embedding", _at_least_1)
     positional_encoding: bool = _setting(
-        False, "add sines and cosines of its position to a token's embedding"
+        False, "add sines and cosines of its position to a token's embedding", _is_flag
     )
-    mask_padding: bool = _setting(False, "leave padding out of attention and mean")
-    dropout: float = _setting(0.2, "dropout before the last layer")
-    batch_size: int = _setting(32, "reviews in a training step")
-    learning_rate: float = _setting(0.001, "Adam's")
-    epochs: int = _setting(10, "epochs at most")
+    mask_padding: bool = _setting(
+        False, "leave padding out of attention and mean", _is_flag
+    )
+    dropout: float = _setting(0.2, "dropout before the last layer", _is_share)
+    batch_size: int = _setting(32, "reviews in a training step", _at_least_1)
+    learning_rate: float = _setting(0.001, "Adam's", _is_positive)
+    epochs: int = _setting(10, "epochs at most", _at_least_1)
     early_stopping: bool = _setting(
-        True, "stop when the validation loss falls no more, and keep the best epoch"
+        True,
+        "stop when the validation loss falls no more, and keep the best epoch",
+        _is_flag,
     )
-    min_delta: float = _setting(0.001, "a smaller fall of the loss does not count")
-    patience: int = _setting(5, "epochs without a fall before it stops")
-    validation_split: float = _setting(0.2, "share of the training reviews set aside")
-    split_seed: int = _setting(42, "decides which those are")
-    distance: int = _setting(1, "from the one token to the other, in 'order'")
-    seed: int = _setting(0, "of initial weights, order of reviews and dropout")
-
-    @classmethod
-    def make(cls, **given) -> "Config":
-        """The settings given, and for the others those that fit the data.
-
-        Raises:
-            ValueError: on a value out of its bounds, or an unknown setting.
-        """
-        names = [setting.name for setting in fields(cls)]
-        for name in given:
-            check_choice("setting", name, names)
-        fitting = DATA_SETTINGS.get(given.get("data", "sample"), {})
-        return cls(**{**fitting, **given})
+    min_delta: float = _setting(
+        0.001, "a smaller fall of the loss does not count", _is_positive
+    )
+    patience: int = _setting(5, "epochs without a fall before it stops", _at_least_1)
+    validation_split: float = _setting(
+        0.2,
+        "share of the training reviews set aside",
+        lambda name, value: check_validation_split(value),
+    )
+    split_seed: int = _setting(42, "decides which those are", _is_seed)
+    distance: int = _setting(
+        1, "from the one token to the other, in 'order'", _at_least_1
+    )
+    seed: int = _setting(
+        0, "of initial weights, order of reviews and dropout", _is_seed
+    )
 
     def __post_init__(self):
-        check_choice("attention_type", self.attention_type, MODEL_TYPES)
-        check_heads(self.embed_dim, self.num_heads)
-        # Padding, the unknown word, and one that is known.
-        check_int("vocabulary_size", self.vocabulary_size, 3)
-        of_order = self.data == "order"
-        check_int("sequence_length", self.sequence_length, 2 if of_order else 1)
-        for name in (
-            "embedding_dim",
-            "batch_size",
-            "epochs",
-            "patience",
-        ):
-            check_int(name, getattr(self, name))
-        for name in ("attention_dropout", "dropout"):
-            check_number(name, getattr(self, name), 0, 1)
-        for name in ("learning_rate", "min_delta"):
-            check_number(name, getattr(self, name), 0)
-        for name in ("split_seed", "seed"):
-            check_int(name, getattr(self, name), 0, 2**31)
-        for name in ("positional_encoding", "mask_padding", "early_stopping"):
-            check_choice(name, getattr(self, name), (True, False))
-        check_scale(self.scale)
-        check_validation_split(self.validation_split)
-        check_int(
-            "distance", self.distance, 1, self.sequence_length if of_order else 2**31
-        )
-        # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
-        # none on a command line.
+        dataset = self.dataset
         for setting in fields(self):
             value = getattr(self, setting.name)
-            kind = float if setting.name == "scale" else setting.type
-            if setting.name != "scale" or value is not None:
-                object.__setattr__(self, setting.name, kind(value))
+            if value is FITTING:
+                value = default_of(setting, dataset)
+            elif check := setting.metadata["check"]:
+                check(setting.name, value)
+            # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
+            # none on a command line.
+            if value is not None:
+                kind = float if setting.name == "scale" else setting.type
+                value = kind(value)
+            object.__setattr__(self, setting.name, value)
+        check_heads(self.embed_dim, self.num_heads)
+        if dataset.check:
+            dataset.check(self)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The entry of `DATASETS` that `data` names; a path is a copy of IMDB."""
+        return get_dataset(str(self.data))
 
     @property
     def label(self) -> str:
         """The attention type, with "+ positions" if it has them, as tables have it."""
         return self.attention_type + " + positions" * self.positional_encoding
 
-    def of_data(self) -> "Config":
-        """Its settings that decide the tokens, and the documented ones of all else."""
+    def for_data(self) -> "Config":
+        """Its settings that decide the tokens, and the usual ones of all else."""
         names = (
             "data",
             "vocabulary_size",
@@ -156,7 +165,7 @@ class Config:
 
     def command(self) -> list[str]:
         """The command line that repeats the run, as a list of str."""
-        usual = Config.make(data=self.data)
+        usual = Config(data=self.data)
         words = ["diffattn", "train"]
         for setting in fields(self):
             value = getattr(self, setting.name)
@@ -172,27 +181,19 @@ class Config:
         return words
 
 
-def grid(
-    attention_types: Iterable[str] = MODEL_TYPES, seeds: int = 5, **settings
-) -> list[Config]:
-    """Every attention type with every seed, all else being equal.
+def default_of(setting: Field, dataset: Dataset) -> Any:
+    """The value that a field of `Config` has on a data set, if none is given."""
+    return dataset.settings.get(setting.name, setting.metadata["default"])
 
-    Args:
-        attention_types: of `MODEL_TYPES`.
-        seeds: int, for the seeds 0 to seeds − 1.
-        **settings: of `Config`; where not given, those that fit the data.
 
-    Returns:
-        The list of `Config`, seed by seed: a grid that is stopped has compared all
-        types with the seeds that it has done.
+def check_settings(**settings) -> None:
+    """Check some settings against the bounds that `Config` has for them.
 
     Raises:
-        ValueError: on a value out of its bounds.
+        ValueError: on an unknown setting or a value out of its bounds.
     """
-    attention_types = list(attention_types)
-    check_int("seeds", seeds)
-    return [
-        Config.make(attention_type=attention_type, seed=seed, **settings)
-        for seed in range(seeds)
-        for attention_type in attention_types
-    ]
+    known = {setting.name: setting for setting in fields(Config)}
+    for name, value in settings.items():
+        check_choice("setting", name, known)
+        if check := known[name].metadata["check"]:
+            check(name, value)

@@ -1,338 +1,33 @@
-"""From a configuration to a trained, saved run, and back from the folder."""
+"""Train a classifier as a configuration says, and measure it."""
 
 import inspect
-import itertools
-import json
 import math
-import os
-import shlex
-import shutil
 import time
-import zipfile
 from collections.abc import Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from functools import cached_property
-from importlib.util import find_spec
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from diffattn.checks import UserError
-from diffattn.data.imdb import ReviewData, Reviews, load_imdb
-from diffattn.data.sample import load_order, load_sample
-from diffattn.data.standardization import make_vectorizer, vectorize
-from diffattn.figures import plot_history
-from diffattn.files import check_folder, write_json
 from diffattn.provenance import provenance
+from diffattn.training.checkpoint import Checkpoint
 from diffattn.training.config import Config
 from diffattn.training.model import build_classifier
-
-#: A run's folder has this at the end of its name until the run is finished.
-UNFINISHED = ".unfinished"
-
-
-class RunError(UserError):
-    """A folder is not the run that it should be."""
+from diffattn.training.task import get_task
+from diffattn.training.tokens import Tokenized
 
 
-class DivergenceError(UserError):
-    """A training's loss is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trained classifier and all that is known about it.
-
-    Attributes:
-        path: the run's folder.
-        config: the `Config` that it was trained with.
-        history: dict from metric to a list with one number an epoch.
-        metrics: dict of ``validation_loss``, ``validation_accuracy``,
-            ``test_loss``, ``test_accuracy``, ``epochs`` (trained) and
-            ``kept_epoch`` (whose weights these are, counted from 1).
-        provenance: dict of ``command``, ``seconds`` and ``cpu_seconds`` (of training
-            and evaluation, since the last start), the ``data`` (name, fingerprint,
-            numbers of reviews), and what `diffattn.provenance.provenance` gives.
-    """
-
-    path: Path
-    config: Config
-    history: dict
-    metrics: dict
-    provenance: dict
-
-    @cached_property
-    def model(self):
-        """The `keras.Model` from raw strings (N,) to probabilities (N, 1).
-
-        Raises:
-            RunError: if its file is missing or damaged.
-        """
-        path = self.path / "model.keras"
-        try:
-            return keras.models.load_model(path)
-        except Exception as error:  # Keras lets through whatever damage leads to
-            first = next(iter(str(error).splitlines()), "")
-            raise RunError(
-                f"{path} cannot be loaded: {type(error).__name__}: {first}"
-            ) from error
-
-    def document(self) -> dict:
-        """All but path and model, as a dict of JSON values."""
-        parts = ("history", "metrics", "provenance")
-        return {
-            "config": asdict(self.config),
-            **{part: getattr(self, part) for part in parts},
-        }
-
-    def predict(self, texts: str | Sequence[str]) -> np.ndarray:
-        """How probably each text is positive.
-
-        Args:
-            texts: a str or a sequence of N str, raw.
-
-        Returns:
-            A NumPy array of shape (N,), float32.
-        """
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        if not texts:
-            return np.zeros(0, "float32")
-        strings = tf.data.Dataset.from_tensor_slices(texts)
-        batches = strings.batch(self.config.batch_size)
-        return self.model.predict(batches, verbose=0)[:, 0]
-
-    def attention(self, text: str) -> tuple[list[str], np.ndarray]:
-        """How the words of a text attend to each other.
-
-        Args:
-            text: a str, raw.
-
-        Returns:
-            (words, weights): the T words that the model reads, "[UNK]" for one that
-            it does not know; and a NumPy array of shape (H, T, T), for
-            ``differential`` (H, T, T, d), in which row i is what word i attends to.
-            Padding, where it is attended to, is left out.
-
-        Raises:
-            ValueError: if the run is of the baseline, which has no attention.
-        """
-        if self.config.attention_type == "none":
-            raise ValueError("the baseline, attention_type='none', has no attention")
-        vectorizer, classifier = self.model.layers[1:3]
-        tokens = vectorizer(tf.constant([text]))
-        x = classifier.get_layer("embedding")(tokens)
-        if self.config.positional_encoding:
-            x = classifier.get_layer("positions")(x)
-        layer = classifier.get_layer("attention")
-        _, weights = layer(x, return_attention_scores=True)
-        vocabulary = vectorizer.get_vocabulary()
-        words = [str(vocabulary[token]) for token in tokens[0].numpy() if token]
-        count = len(words)
-        return words, weights.numpy()[0, :, :count, :count]
-
-    def evaluate(self, reviews: Reviews) -> dict[str, float]:
-        """Loss and accuracy on labelled texts.
-
-        Args:
-            reviews: a `diffattn.data.imdb.Reviews`.
-
-        Returns:
-            A dict of ``loss`` (mean binary cross-entropy) and ``accuracy``.
-        """
-        # By the logits, as in training: a probability that rounds to 0 or 1 has lost
-        # how sure the model was.
-        vectorizer, classifier = self.model.layers[1:3]
-        tokens = vectorize(vectorizer, reviews.texts)
-        return _loss_and_accuracy(
-            compile_classifier(classifier), tokens, reviews.labels, self.config
-        )
-
-
-@dataclass(frozen=True)
-class Tokenized:
-    """A data set as the classifier takes it.
-
-    Attributes:
-        vectorizer: the layer from strings to tokens.
-        train, validation, test: pairs (tokens of shape (N, L), labels (N,)).
-        description: dict of the data's name, fingerprint and numbers of reviews.
-    """
-
-    vectorizer: keras.layers.TextVectorization
-    train: tuple
-    validation: tuple
-    test: tuple
-    description: dict
-
-
-def train(
+def fit_and_evaluate(
+    config: Config,
+    data: Tokenized,
+    folder: Path,
     *,
-    output: str | os.PathLike = "runs",
-    resume: str | os.PathLike | None = None,
-    tensorboard: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = "auto",
-    **settings,
-) -> Run:
-    """Train a classifier and save it as a run.
-
-    The run is a folder named by its time. It appears whole or not at all:
-    until it is finished, its name ends in ``.unfinished``, and `resume` goes
-    on from the last epoch that it holds, to the same result.
-
-    Args:
-        output: folder in which the run's folder is made.
-        resume: path of an unfinished run to go on with; its own settings hold.
-        tensorboard: bool, whether to write logs for TensorBoard into the run.
-        verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch,
-            "auto" to let Keras choose.
-        **settings: those of `Config`; where not given, those that fit the data.
-
-    Returns:
-        The `Run`.
-
-    Raises:
-        ValueError: on a setting out of its bounds.
-        UserError: if Keras runs on another backend than TensorFlow, if `output`
-            cannot be written, or if TensorBoard is asked for and not installed.
-        diffattn.data.imdb.DataError: if the data are missing or damaged.
-        RunError: if `resume` is not an unfinished run, is damaged, or was begun with
-            other reviews.
-        DivergenceError: if the loss is no longer finite.
-
-    Example:
-        >>> run = train(attention_type="differential")
-        >>> run.predict("Not good, but fun.")
-    """
-    if resume is None:
-        config = Config.make(**settings)
-        check_folder(output)
-    elif settings:
-        raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
-    else:
-        folder, config = _reopen(resume)
-    if tensorboard and find_spec("tensorboard") is None:
-        raise UserError("tensorboard is not installed: pip install tensorboard")
-    data = tokenize(config, progress=verbose != 0)
-    if resume is None:
-        folder = _start(output, config)
-    callbacks = (
-        [keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []
-    )
-    try:
-        model, result = fit_and_evaluate(
-            config, data, folder, callbacks=callbacks, verbose=verbose
-        )
-        return _save(folder, config, result, data.vectorizer, model)
-    except KeyboardInterrupt:
-        if verbose != 0:
-            again = f"diffattn train --resume {shlex.quote(str(folder))}"
-            print(f"\ninterrupted; to go on: {again}")
-        raise
-
-
-def load_run(path: str | os.PathLike) -> Run:
-    """A run that `train` has saved.
-
-    Args:
-        path: the run's folder.
-
-    Returns:
-        The `Run`.
-
-    Raises:
-        RunError: if the folder is missing, unfinished, damaged or no run.
-        UserError: if Keras runs on another backend than TensorFlow.
-    """
-    _check_backend()
-    path = Path(path)
-    if not path.is_dir():
-        raise RunError(f"there is no folder {path}")
-    if path.name.endswith(UNFINISHED):
-        raise RunError(f"{path} is an unfinished run: go on with it by --resume {path}")
-    document = read_json(path / "run.json")
-    if not (path / "model.keras").is_file():
-        raise RunError(f"{path} is not a whole run: it has no model.keras")
-    try:
-        run = Run(path, Config(**document.pop("config")), **document)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
-    _ = run.model  # read now: damage is told before any other work
-    return run
-
-
-def _check_backend():
-    """Only TensorFlow has tensors of text, which a run's model takes."""
-    backend = keras.config.backend()
-    if backend != "tensorflow":
-        raise UserError(
-            "training and loading runs need Keras's TensorFlow backend, because their "
-            f"models read text. Received: KERAS_BACKEND={backend}. The layer itself "
-            "runs on it."
-        )
-
-
-def load_data(config: Config, progress: bool = False) -> ReviewData:
-    """The reviews that a configuration names, split as it says.
-
-    Args:
-        config: a `Config`.
-        progress: bool, whether to show how far it is.
-
-    Returns:
-        A `diffattn.data.imdb.ReviewData`.
-
-    Raises:
-        diffattn.data.imdb.DataError: if they are missing or damaged.
-    """
-    how = {"validation_split": config.validation_split, "seed": config.split_seed}
-    if config.data == "sample":
-        return load_sample(**how)
-    if config.data == "order":
-        return load_order(
-            length=config.sequence_length, distance=config.distance, **how
-        )
-    source = None if config.data == "imdb" else config.data
-    return load_imdb(source, **how, progress=progress)
-
-
-def tokenize(config: Config, progress: bool = False) -> Tokenized:
-    """Reviews to tokens, once for all epochs; the vocabulary is the training set's.
-
-    Args:
-        config: a `Config`.
-        progress: bool, whether to show how far it is.
-
-    Returns:
-        A `Tokenized`.
-
-    Raises:
-        UserError: if Keras runs on another backend than TensorFlow.
-        diffattn.data.imdb.DataError: if the data are missing or damaged.
-    """
-    _check_backend()
-    reviews = load_data(config, progress)
-    vectorizer = make_vectorizer(
-        reviews.train.texts, config.vocabulary_size, config.sequence_length
-    )
-
-    def tokens_and_labels(part):
-        return vectorize(vectorizer, part.texts), part.labels
-
-    return Tokenized(
-        vectorizer,
-        train=tokens_and_labels(reviews.train),
-        validation=tokens_and_labels(reviews.validation),
-        test=tokens_and_labels(reviews.test),
-        description=reviews.describe(),
-    )
-
-
-def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
-    """`fit`, and what is to be known of it.
+) -> tuple[keras.Model, dict]:
+    """Train as `fit` does, then measure the model.
 
     Args:
         config, data, folder, callbacks, verbose: as for `fit`.
@@ -345,7 +40,7 @@ def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
         RunError: if the state in the folder is damaged or comes from other reviews.
         DivergenceError: if the loss is no longer finite.
     """
-    # First of all: were it to fail, then before the training.
+    # First of all: if this fails, it fails before the training.
     origin = {"command": config.command(), **provenance()}
     started, cpu_started = time.monotonic(), time.process_time()
     model, history, kept_epoch = fit(
@@ -364,15 +59,22 @@ def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
     return model, {"history": history, "metrics": metrics, "provenance": origin}
 
 
-def fit(config, data, folder, *, callbacks=(), verbose="auto"):
+def fit(
+    config: Config,
+    data: Tokenized,
+    folder: Path,
+    *,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+) -> tuple[keras.Model, dict, int]:
     """Train the classifier that a configuration describes, or go on training it.
 
     Args:
-        config: a `Config`.
-        data: a `Tokenized`.
-        folder: where the state after each epoch is kept, and taken up again if
+        config: the settings.
+        data: the data set.
+        folder: where the state after each epoch is stored, and restored from if
             there is one.
-        callbacks: a list of more `keras.callbacks.Callback`.
+        callbacks: more callbacks, after early stopping and the checkpoint.
         verbose: as for `train`.
 
     Returns:
@@ -385,7 +87,7 @@ def fit(config, data, folder, *, callbacks=(), verbose="auto"):
         RunError: if the state in the folder is damaged or comes from other reviews.
         DivergenceError: if the loss is no longer finite.
     """
-    model = _compiled_classifier(config)
+    model = _make_classifier(config, data)
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_loss",
         mode="min",
@@ -415,183 +117,18 @@ def fit(config, data, folder, *, callbacks=(), verbose="auto"):
     return model, checkpoint.history, kept_epoch
 
 
-class Checkpoint(keras.callbacks.Callback):
-    """Keeps after every epoch all that going on needs, and takes it up again.
-
-    Keras's BackupAndRestore keeps weights, optimizer and epoch. To end as if
-    nothing had happened, a training also needs the state of the dropout's
-    random numbers, what early stopping knows (the best weights so far, the
-    epochs waited), and the history.
-
-    Args:
-        folder: where to keep it.
-        stopping: the training's EarlyStopping, before this one in the list.
-        fingerprint: of the reviews, which must be the same when going on.
-    """
-
-    def __init__(self, folder, stopping, fingerprint):
-        super().__init__()
-        self.folder = folder
-        self.stopping = stopping
-        self.fingerprint = fingerprint
-        self.epoch = 0
-        self.stopped = False
-        self.history = {}
-        self.stopping_state = {}
-
-    def load(self, model):
-        """Bring the model to the state of the last epoch that was kept, if any.
-
-        Raises:
-            RunError: if what was kept is damaged or comes from other reviews.
-        """
-        kept = _last_checkpoint(self.folder)
-        if kept is None:
-            return
-        if kept_fingerprint(self.folder) != self.fingerprint:
-            raise RunError(f"{self.folder} was begun with other reviews")
-        with _damage_told(kept):
-            self._take_up(model, kept)
-
-    def _take_up(self, model, kept):
-        state = read_json(kept / "state.json")
-        values = _load_arrays(kept / "variables.npz")
-        for variable, value in zip(_variables(model), values, strict=True):
-            variable.assign(value)
-        best_weights = _load_arrays(kept / "best.npz")
-        self.epoch = state["epoch"]
-        self.stopped = state["stopped"]
-        self.history = state["history"]
-        self.stopping_state = {**state["stopping"], "best_weights": best_weights}
-
-    def on_train_begin(self, logs=None):
-        for name, value in self.stopping_state.items():
-            setattr(self.stopping, name, value)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.epoch = epoch + 1
-        self.stopped = self.model.stop_training
-        for metric, value in logs.items():
-            if not math.isfinite(value):
-                raise DivergenceError(
-                    f"the training diverged: {metric} is {value} after epoch "
-                    f"{self.epoch}; a smaller learning_rate may help"
-                )
-            self.history.setdefault(metric, []).append(float(value))
-        self.stopping_state = {
-            name: getattr(self.stopping, name)
-            for name in ("wait", "best", "best_epoch", "stopped_epoch")
-        }
-        self._save()
-
-    def _save(self):
-        state = {
-            "fingerprint": self.fingerprint,
-            "epoch": self.epoch,
-            "stopped": self.stopped,
-            "history": self.history,
-            "stopping": self.stopping_state,
-        }
-        new = self.folder / "checkpoint.new"
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir()
-        np.savez(new / "variables.npz", *[v.numpy() for v in _variables(self.model)])
-        np.savez(new / "best.npz", *(self.stopping.best_weights or []))
-        write_json(new / "state.json", state)
-        old = list(self.folder.glob("checkpoint-*[0-9]"))
-        new.rename(self.folder / f"checkpoint-{self.epoch:06d}")
-        for checkpoint in old:
-            shutil.rmtree(checkpoint)
-
-
-def kept_fingerprint(folder):
-    """The fingerprint of the reviews that a training was begun with.
-
-    Args:
-        folder: a `pathlib.Path`, where a `Checkpoint` keeps the training's state.
-
-    Returns:
-        The 64 hexadecimal digits, None where no epoch has been kept.
-
-    Raises:
-        RunError: if what was kept is damaged.
-    """
-    kept = _last_checkpoint(folder)
-    if kept is None:
-        return None
-    with _damage_told(kept):
-        return read_json(kept / "state.json")["fingerprint"]
-
-
-def _last_checkpoint(folder):
-    return max(folder.glob("checkpoint-*[0-9]"), default=None)
-
-
-@contextmanager
-def _damage_told(checkpoint):
-    """What a damaged checkpoint leads to, in words; after others it may be whole."""
-    try:
-        yield
-    except (
-        EOFError,
-        FileNotFoundError,
-        KeyError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise RunError(
-            f"{checkpoint} is damaged: {error}; without it, the run begins anew"
-        ) from error
-
-
-def _variables(model):
-    """All that training changes, in a fixed order."""
-    model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]
-
-
-def _load_arrays(path):
-    # Opened here: np.load leaves a damaged file open.
-    with open(path, "rb") as file, np.load(file) as arrays:
-        return [arrays[name] for name in arrays.files]
-
-
-def _compiled_classifier(config):
-    settings = asdict(config)
-    names = inspect.signature(build_classifier).parameters
-    model = build_classifier(**{name: settings[name] for name in names})
-    return compile_classifier(model, config.learning_rate)
-
-
-def compile_classifier(model: keras.Model, learning_rate: float = 0.001):
-    """Compile a classifier as the documented one is trained, and return it.
-
-    Args:
-        model: a `keras.Model` from tokens to logits of shape (B, 1).
-        learning_rate: Adam's.
-    """
-    model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
-        metrics=[keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)],
-        # On a CPU, TensorFlow's own kernels are faster than XLA's for this model.
-        jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
-    )
-    return model
-
-
-def training_batches(config, tokens, labels, first_epoch):
-    """All epochs' batches in a row, each epoch in an order of its own.
+def training_batches(
+    config: Config, tokens: np.ndarray, labels: np.ndarray, first_epoch: int
+) -> tf.data.Dataset:
+    """Give all epochs' batches in a row, each epoch in an order of its own.
 
     The order comes from the seed and the epoch's number alone, so that a
-    training that is taken up again sees what it would have seen.
+    resumed training sees what it would have seen.
 
     Args:
-        config: a `Config`.
-        tokens, labels: arrays of shapes (N, L) and (N,).
-        first_epoch: int, the number of the epoch to begin with, from 0.
+        config: the settings.
+        tokens, labels: arrays of shapes (N, L) and (N,) or (N, L).
+        first_epoch: the number of the epoch to begin with, from 0.
 
     Returns:
         A `tf.data.Dataset` of pairs (tokens, labels).
@@ -610,93 +147,55 @@ def training_batches(config, tokens, labels, first_epoch):
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _start(output, config):
-    """A new run's folder, with its configuration in it."""
-    name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        run = output / (name if number == 1 else f"{name}-{number}")
-        folder = run.with_name(run.name + UNFINISHED)
-        if run.exists():
-            continue
-        try:
-            folder.mkdir()
-        except FileExistsError:  # another training has begun in the same second
-            continue
-        write_json(folder / "run.json", {"config": asdict(config)})
-        return folder
+def _make_classifier(config, data):
+    settings = asdict(config)
+    names = inspect.signature(build_classifier).parameters
+    model = build_classifier(
+        **{name: settings[name] for name in names if name in settings},
+        task=data.task.name,
+        outputs=data.task.count_outputs(data.train[1]),
+    )
+    return compile_classifier(model, config.learning_rate, task=data.task.name)
 
 
-def _reopen(path):
-    """An unfinished run's folder and configuration."""
-    path = Path(path)
-    if not path.is_dir():
-        raise RunError(f"there is no folder {path}")
-    if not path.name.endswith(UNFINISHED):
-        raise RunError(
-            f"{path} is not an unfinished run: it does not end in {UNFINISHED}"
-        )
-    document = read_json(path / "run.json")
-    try:
-        return path, Config(**document["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+def compile_classifier(
+    model: keras.Model, learning_rate: float = 0.001, *, task: str = "sentiment"
+) -> keras.Model:
+    """Compile a classifier as the documented one is trained, and return it.
+
+    Args:
+        model: from tokens to logits of shape (B, outputs).
+        learning_rate: Adam's.
+        task: a key of `diffattn.training.task.TASKS`: which loss and metric.
+
+    Returns:
+        The model itself.
+    """
+    task = get_task(task)
+    model.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=task.make_loss(),
+        metrics=[task.make_metric()],
+        # On a CPU, TensorFlow's own kernels are faster than XLA's for this model.
+        jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
+    )
+    return model
 
 
 def _measure(config, data, model):
-    """Loss and accuracy of the validation and the test reviews."""
-    metrics = {}
-    for name in ("validation", "test"):
-        found = _loss_and_accuracy(model, *getattr(data, name), config)
-        metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
-    return metrics
+    """Loss and accuracy on the validation and the test set."""
+    return {
+        f"{name}_{metric}": value
+        for name in ("validation", "test")
+        for metric, value in evaluate(
+            model, *getattr(data, name), config.batch_size
+        ).items()
+    }
 
 
-def _loss_and_accuracy(model, tokens, labels, config):
-    """Of a compiled classifier, as `Run.evaluate` returns them."""
-    loss, accuracy = model.evaluate(
-        tokens, labels, batch_size=config.batch_size, verbose=0
-    )
+def evaluate(
+    model: keras.Model, tokens: np.ndarray, labels: np.ndarray, batch_size: int
+) -> dict[str, float]:
+    """Measure the ``loss`` and the ``accuracy`` of a compiled classifier."""
+    loss, accuracy = model.evaluate(tokens, labels, batch_size=batch_size, verbose=0)
     return {"loss": float(loss), "accuracy": float(accuracy)}
-
-
-def _save(folder, config, result, vectorizer, model):
-    """Complete the folder, then give it the name of a finished run."""
-    text = keras.Input((), dtype="string", name="text")
-    logit = model(vectorizer(text))
-    probability = keras.layers.Activation("sigmoid", name="probability")(logit)
-    exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
-    exported.save(folder / "model.keras")
-    figure = plot_history(
-        result["history"], config.attention_type, result["metrics"]["kept_epoch"]
-    )
-    figure.savefig(folder / "learning_curves.png", dpi=150)
-    path = folder.with_name(folder.name.removesuffix(UNFINISHED))
-    run = Run(path, config, **result)
-    write_json(folder / "run.json", run.document())
-    # Without its checkpoints an unfinished run would begin anew: finish it first.
-    folder.rename(path)
-    for checkpoint in path.glob("checkpoint*"):
-        shutil.rmtree(checkpoint)
-    return run
-
-
-def read_json(path):
-    """What a run's folder keeps in a file.
-
-    Args:
-        path: a `pathlib.Path`.
-
-    Returns:
-        JSON values.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunError(f"{path.parent} is not a run: it has no {path.name}") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error

@@ -15,7 +15,7 @@ import pytest
 
 from diffattn import load_imdb
 from diffattn.data import imdb as data
-from diffattn.data.imdb import DataError
+from diffattn.errors import DataError
 
 FOLDERS = ("train/neg", "train/pos", "test/neg", "test/pos")
 PER_FOLDER = 7

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from diffattn import load_sample
-from diffattn.data.sample import load_order, order_blind_ceiling, order_task
+from diffattn.data.ceiling import order_blind_ceiling
+from diffattn.data.order import load_order, order_task
 
 
 def words(text):

@@ -16,13 +16,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 from diffattn import load_sample, train
-from diffattn.checks import UserError
-from diffattn.data.imdb import DataError
-from diffattn.studies.results import ResultError, read_results, result_path
+from diffattn.data import sample
+from diffattn.errors import DataError, ResultError, RunError, UserError
+from diffattn.studies.grid import grid
+from diffattn.studies.results import read_results, result_path
 from diffattn.studies.runner import _tokenized, run_grid, train_one
-from diffattn.training import fit as trainer
-from diffattn.training.config import grid
-from diffattn.training.fit import RunError
 
 SMALL = {"epochs": 2, "early_stopping": False}
 
@@ -146,7 +144,7 @@ def test_a_damaged_checkpoint_ends_the_grid_and_stays(file, tmp_path):
 def test_a_run_that_was_begun_with_other_reviews_begins_anew(tmp_path, monkeypatch):
     config, _ = begun(tmp_path / "begun")
     monkeypatch.setattr(
-        trainer, "load_sample", lambda **how: load_sample(order_share=0.2, **how)
+        sample, "load_sample", lambda **how: load_sample(order_share=0.2, **how)
     )
     _tokenized.cache_clear()
     for folder in ("begun", "whole"):

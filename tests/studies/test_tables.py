@@ -9,8 +9,11 @@ import pytest
 from scipy import stats
 
 from diffattn.data.sample import sample_ceiling
-from diffattn.studies.published import METRICS, PUBLISHED
-from diffattn.studies.results import ResultError, read_results, result_path
+from diffattn.errors import ResultError
+from diffattn.names import METRICS, MODEL_TYPES
+from diffattn.studies.grid import grid
+from diffattn.studies.published import PUBLISHED
+from diffattn.studies.results import read_results, result_path
 from diffattn.studies.tables import (
     compare_with_value,
     draw,
@@ -20,7 +23,7 @@ from diffattn.studies.tables import (
     table_of_published,
     write_csv,
 )
-from diffattn.training.config import MODEL_TYPES, Config, grid
+from diffattn.training.config import Config
 
 
 def store(folder, configs, metrics):
@@ -244,7 +247,7 @@ def test_pictures(tmp_path):
 
 
 def test_a_label_tells_positions():
-    config = Config.make(data="order", positional_encoding=True)
+    config = Config(data="order", positional_encoding=True)
     assert config.label == "scaled_dot_product + positions"
     name = result_path(config, ".").name
     assert name == "scaled_dot_product-with-positions-seed-0.json"

@@ -15,13 +15,15 @@ import reference
 from tools import worst
 
 from diffattn import Config, load_run, load_sample, provenance, train
-from diffattn.checks import UserError
-from diffattn.data.sample import order_blind_ceiling
+from diffattn.data import DATASETS, sample
+from diffattn.data.ceiling import order_blind_ceiling
+from diffattn.data.datasets import load_data
 from diffattn.data.standardization import custom_standardization
+from diffattn.errors import RunError, UserError
 from diffattn.figures import plot_accuracies, plot_history, plot_seeds
-from diffattn.training import fit as trainer
-from diffattn.training.config import DATA_SETTINGS, MODEL_TYPES
-from diffattn.training.fit import RunError, load_data
+from diffattn.names import MODEL_TYPES
+from diffattn.training import fit
+from diffattn.training.run import _start
 
 SMALL = {"attention_type": "differentialSum", "epochs": 6, "batch_size": 64}
 
@@ -163,10 +165,10 @@ def test_the_same_seed_gives_the_same_metrics(run, tmp_path):
 def test_the_command_and_the_json_of_settings_give_the_same_settings(settings):
     from diffattn.cli import _parser
 
-    config = Config.make(**settings)
+    config = Config(**settings)
     options = vars(_parser().parse_args(config.command()[1:]))
     names = asdict(config)
-    again = Config.make(**{k: v for k, v in options.items() if k in names})
+    again = Config(**{k: v for k, v in options.items() if k in names})
     assert again == config
     kept = json.loads(json.dumps(names))
     assert Config(**kept) == config
@@ -203,7 +205,7 @@ def test_an_interruption_after_the_last_epoch_loses_nothing(
 
     for settings in (SMALL, {**SMALL, "early_stopping": False, "epochs": 2}):
         with monkeypatch.context() as patch:
-            patch.setattr(trainer, "_measure", break_off)
+            patch.setattr(fit, "_measure", break_off)
             with pytest.raises(KeyboardInterrupt):
                 train(output=tmp_path, verbose=0, **settings)
         (unfinished,) = tmp_path.glob("*.unfinished")
@@ -266,23 +268,23 @@ def test_tensorboard_logs_if_asked_for(tmp_path):
 def test_runs_in_one_second_have_a_folder_each(tmp_path, monkeypatch):
     """Even where none sees in time what the others make."""
     monkeypatch.setattr(Path, "exists", lambda path: False)
-    folders = {trainer._start(tmp_path, Config.make()) for _ in range(3)}
+    folders = {_start(tmp_path, Config()) for _ in range(3)}
     assert folders == {*tmp_path.iterdir()}
     assert len(folders) == 3
 
 
 def test_every_review_once_an_epoch_in_an_order_of_its_own():
-    config = Config.make(epochs=3, batch_size=4)
+    config = Config(epochs=3, batch_size=4)
     tokens = np.arange(10)[:, None]
     batches = [
         b[0].numpy()[:, 0]
-        for b in trainer.training_batches(config, tokens, np.zeros(10), 0)
+        for b in fit.training_batches(config, tokens, np.zeros(10), 0)
     ]
     assert [len(b) for b in batches] == [4, 4, 2] * 3
     epochs = [np.concatenate(batches[i : i + 3]).tolist() for i in (0, 3, 6)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
-    later = trainer.training_batches(config, tokens, np.zeros(10), 2)
+    later = fit.training_batches(config, tokens, np.zeros(10), 2)
     assert np.concatenate([b[0].numpy()[:, 0] for b in later]).tolist() == epochs[2]
 
 
@@ -347,7 +349,7 @@ def test_what_a_run_was_made_with_is_found_out_before_the_training(
     def provenance():
         raise LookupError("no versions")
 
-    monkeypatch.setattr(trainer, "provenance", provenance)
+    monkeypatch.setattr(fit, "provenance", provenance)
     with pytest.raises(LookupError):
         train(output=tmp_path, verbose=0, epochs=1)
     (unfinished,) = tmp_path.iterdir()
@@ -391,7 +393,7 @@ def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):
             train(output=tmp_path, verbose=0, attention_type="none")
     (unfinished,) = tmp_path.iterdir()
     monkeypatch.setattr(
-        trainer, "load_sample", lambda **how: load_sample(order_share=0.2, **how)
+        sample, "load_sample", lambda **how: load_sample(order_share=0.2, **how)
     )
     with pytest.raises(RunError, match="was begun with other reviews"):
         train(resume=unfinished, verbose=0)
@@ -404,10 +406,9 @@ def test_an_output_that_cannot_be_written_is_told(tmp_path):
 
 
 def test_settings_fit_the_data():
-    assert Config.make(data="imdb") == Config(data="imdb")
-    sample = asdict(Config.make())
-    assert DATA_SETTINGS["sample"].items() <= sample.items()
-    assert Config.make(embed_dim=8).embed_dim == 8
+    for name, dataset in DATASETS.items():
+        assert dataset.settings.items() <= asdict(Config(data=name)).items()
+    assert Config(embed_dim=8).embed_dim == 8
     documented = asdict(Config(data="imdb"))
     assert {k: v for k, v in documented.items() if k in DOCUMENTED} == DOCUMENTED
 
@@ -434,7 +435,6 @@ DOCUMENTED = {
     ("settings", "message"),
     [
         ({"attention_type": "dot"}, "attention_type must be one of"),
-        ({"heads": 3}, "setting must be one of data, .*Received: setting='heads'"),
         ({"embed_dim": 10, "num_heads": 4}, "must be divisible by num_heads"),
         ({"epochs": 0}, "epochs must be a positive integer.*epochs=0"),
         ({"dropout": -0.1}, "dropout must be a finite number.*dropout=-0.1"),
@@ -449,10 +449,15 @@ DOCUMENTED = {
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
-        Config.make(**settings)
+        Config(**settings)
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'heads'"):
+        Config(heads=3)
 
 
 def test_load_data_follows_the_configuration():
-    data = load_data(Config.make(validation_split=0.5, split_seed=3))
+    data = load_data(Config(validation_split=0.5, split_seed=3))
     assert data.fingerprint == load_sample(seed=3).fingerprint
     assert len(data.validation) == 2500

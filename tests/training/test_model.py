@@ -8,9 +8,9 @@ import reference
 from tools import worst
 
 from diffattn import ATTENTION_TYPES, build_classifier
-from diffattn.data.sample import order_task
-from diffattn.training.config import MODEL_TYPES
-from diffattn.training.model import MeanOverTokens, PositionalEncoding
+from diffattn.data.order import order_task
+from diffattn.names import MODEL_TYPES
+from diffattn.training.layers import MeanOverTokens, PositionalEncoding
 
 
 def small(attention_type, **more):

@@ -1,0 +1,158 @@
+"""The state of a training after each epoch, kept so that it can go on."""
+
+import math
+import shutil
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from diffattn.errors import DivergenceError, RunError
+from diffattn.files import read_json, write_json
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Stores after every epoch all that going on needs, and restores it.
+
+    Keras's BackupAndRestore keeps weights, optimizer and epoch. To end as if
+    nothing had happened, a training also needs the state of the dropout's
+    random numbers, what early stopping knows (the best weights so far, the
+    epochs waited), and the history.
+
+    Args:
+        folder: where to store it.
+        stopping: the training's EarlyStopping, before this one in the list.
+        fingerprint: of the reviews, which must be the same when going on.
+    """
+
+    def __init__(
+        self, folder: Path, stopping: keras.callbacks.EarlyStopping, fingerprint: str
+    ):
+        super().__init__()
+        self.folder = folder
+        self.stopping = stopping
+        self.fingerprint = fingerprint
+        self.epoch = 0
+        self.stopped = False
+        self.history = {}
+        self.stopping_state = {}
+
+    def load(self, model: keras.Model) -> None:
+        """Bring the model to the state of the last epoch that was stored, if any.
+
+        Raises:
+            RunError: if what was stored is damaged or comes from other reviews.
+        """
+        checkpoint = _last_checkpoint(self.folder)
+        if checkpoint is None:
+            return
+        if stored_fingerprint(self.folder) != self.fingerprint:
+            raise RunError(f"{self.folder} was begun with other reviews")
+        with _report_damage(checkpoint):
+            self._restore(model, checkpoint)
+
+    def _restore(self, model, checkpoint):
+        state = read_json(checkpoint / "state.json")
+        values = _load_arrays(checkpoint / "variables.npz")
+        for variable, value in zip(_variables(model), values, strict=True):
+            variable.assign(value)
+        best_weights = _load_arrays(checkpoint / "best.npz")
+        self.epoch = state["epoch"]
+        self.stopped = state["stopped"]
+        self.history = state["history"]
+        self.stopping_state = {**state["stopping"], "best_weights": best_weights}
+
+    def on_train_begin(self, logs=None):
+        for name, value in self.stopping_state.items():
+            setattr(self.stopping, name, value)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epoch = epoch + 1
+        self.stopped = self.model.stop_training
+        for metric, value in logs.items():
+            if not math.isfinite(value):
+                raise DivergenceError(
+                    f"the training diverged: {metric} is {value} after epoch "
+                    f"{self.epoch}; a smaller learning_rate may help"
+                )
+            self.history.setdefault(metric, []).append(float(value))
+        self.stopping_state = {
+            name: getattr(self.stopping, name)
+            for name in ("wait", "best", "best_epoch", "stopped_epoch")
+        }
+        self._save()
+
+    def _save(self):
+        state = {
+            "fingerprint": self.fingerprint,
+            "epoch": self.epoch,
+            "stopped": self.stopped,
+            "history": self.history,
+            "stopping": self.stopping_state,
+        }
+        new = self.folder / "checkpoint.new"
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir()
+        np.savez(new / "variables.npz", *[v.numpy() for v in _variables(self.model)])
+        np.savez(new / "best.npz", *(self.stopping.best_weights or []))
+        write_json(new / "state.json", state)
+        old = list(self.folder.glob("checkpoint-*[0-9]"))
+        new.rename(self.folder / f"checkpoint-{self.epoch:06d}")
+        for checkpoint in old:
+            shutil.rmtree(checkpoint)
+
+
+def stored_fingerprint(folder: Path) -> str | None:
+    """Return the fingerprint of the reviews that a training was begun with.
+
+    Args:
+        folder: a `pathlib.Path`, where a `Checkpoint` keeps the training's state.
+
+    Returns:
+        The 64 hexadecimal digits, None where no epoch has been stored.
+
+    Raises:
+        RunError: if what was stored is damaged.
+    """
+    checkpoint = _last_checkpoint(folder)
+    if checkpoint is None:
+        return None
+    with _report_damage(checkpoint):
+        return read_json(checkpoint / "state.json")["fingerprint"]
+
+
+def _last_checkpoint(folder):
+    return max(folder.glob("checkpoint-*[0-9]"), default=None)
+
+
+@contextmanager
+def _report_damage(checkpoint):
+    """Turn what a damaged checkpoint leads to into a `RunError` that names it."""
+    try:
+        yield
+    except (
+        EOFError,
+        FileNotFoundError,
+        KeyError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise RunError(
+            f"{checkpoint} is damaged: {error}; without it, the run begins anew"
+        ) from error
+
+
+def _variables(model):
+    """List all that training changes, in a fixed order."""
+    model.optimizer.build(model.trainable_variables)
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _load_arrays(path):
+    # Opened here: np.load leaves a damaged file open.
+    with open(path, "rb") as file, np.load(file) as arrays:
+        return [arrays[name] for name in arrays.files]

@@ -1,0 +1,297 @@
+"""A run: a trained classifier in a folder, from its settings and back."""
+
+import itertools
+import os
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from diffattn.data.reviews import Reviews
+from diffattn.data.standardization import vectorize
+from diffattn.errors import RunError, UserError
+from diffattn.figures import plot_history
+from diffattn.files import check_folder, read_json, write_json
+from diffattn.names import BASELINE
+from diffattn.training.config import Config
+from diffattn.training.fit import compile_classifier, evaluate, fit_and_evaluate
+from diffattn.training.task import Task, get_task
+from diffattn.training.tokens import check_backend, tokenize
+
+#: A run's folder has this at the end of its name until the run is finished.
+UNFINISHED = ".unfinished"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained classifier and all that is known about it.
+
+    Attributes:
+        path: the run's folder.
+        config: the `Config` that it was trained with.
+        history: dict from metric to a list with one number an epoch.
+        metrics: dict of ``validation_loss``, ``validation_accuracy``,
+            ``test_loss``, ``test_accuracy``, ``epochs`` (trained) and
+            ``kept_epoch`` (whose weights these are, counted from 1).
+        provenance: dict of ``command``, ``seconds`` and ``cpu_seconds`` (of training
+            and evaluation, since the last start), the ``data`` (name, fingerprint,
+            numbers of reviews), and what `diffattn.provenance.provenance` gives.
+    """
+
+    path: Path
+    config: Config
+    history: dict
+    metrics: dict
+    provenance: dict
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The model from raw strings (N,) to probabilities (N, outputs).
+
+        Raises:
+            RunError: if its file is missing or damaged.
+        """
+        path = self.path / "model.keras"
+        try:
+            return keras.models.load_model(path)
+        except Exception as error:  # Keras lets through whatever damage leads to
+            first = next(iter(str(error).splitlines()), "")
+            raise RunError(
+                f"{path} cannot be loaded: {type(error).__name__}: {first}"
+            ) from error
+
+    @property
+    def task(self) -> Task:
+        """What the model was trained to answer."""
+        return get_task(self.config.dataset.task)
+
+    def document(self) -> dict:
+        """Return all but path and model, as a dict of JSON values."""
+        parts = ("history", "metrics", "provenance")
+        return {
+            "config": asdict(self.config),
+            **{part: getattr(self, part) for part in parts},
+        }
+
+    def predict(self, texts: str | Sequence[str]) -> np.ndarray:
+        """Compute how probably each text is positive.
+
+        Args:
+            texts: a str or a sequence of N str, raw.
+
+        Returns:
+            A NumPy array of shape (N,), float32; for a task with more outputs than
+            one, the probabilities of all, of shape (N, outputs) or (N, L, outputs).
+        """
+        texts = [texts] if isinstance(texts, str) else list(texts)
+        if not texts:
+            return np.zeros(0, "float32")
+        strings = tf.data.Dataset.from_tensor_slices(texts)
+        batches = strings.batch(self.config.batch_size)
+        probabilities = self.model.predict(batches, verbose=0)
+        return probabilities[..., 0] if probabilities.shape[-1] == 1 else probabilities
+
+    def attention(self, text: str) -> tuple[list[str], np.ndarray]:
+        """Compute how the words of a text attend to each other.
+
+        Args:
+            text: a str, raw.
+
+        Returns:
+            (words, weights): the T words that the model reads, "[UNK]" for one that
+            it does not know; and a NumPy array of shape (H, T, T), for
+            ``differential`` (H, T, T, d), in which row i is what word i attends to.
+            Padding, where it is attended to, is left out.
+
+        Raises:
+            ValueError: if the run is of the baseline, which has no attention.
+        """
+        if self.config.attention_type == BASELINE:
+            raise ValueError("the baseline, attention_type='none', has no attention")
+        vectorizer, classifier = self.model.layers[1:3]
+        tokens = vectorizer(tf.constant([text]))
+        x = classifier.get_layer("embedding")(tokens)
+        if self.config.positional_encoding:
+            x = classifier.get_layer("positions")(x)
+        layer = classifier.get_layer("attention")
+        _, weights = layer(x, return_attention_scores=True)
+        vocabulary = vectorizer.get_vocabulary()
+        words = [str(vocabulary[token]) for token in tokens[0].numpy() if token]
+        count = len(words)
+        return words, weights.numpy()[0, :, :count, :count]
+
+    def evaluate(self, reviews: Reviews) -> dict[str, float]:
+        """Measure loss and accuracy on labelled texts.
+
+        Args:
+            reviews: the texts and their labels.
+
+        Returns:
+            A dict of ``loss`` (mean cross-entropy) and ``accuracy``.
+        """
+        # By the logits, as in training: a probability that rounds to 0 or 1 has lost
+        # how sure the model was.
+        vectorizer, classifier = self.model.layers[1:3]
+        tokens = vectorize(vectorizer, reviews.texts)
+        compile_classifier(classifier, task=self.task.name)
+        return evaluate(classifier, tokens, reviews.labels, self.config.batch_size)
+
+
+def train(
+    *,
+    output: str | os.PathLike = "runs",
+    resume: str | os.PathLike | None = None,
+    tensorboard: bool = False,
+    verbose: int | str = "auto",
+    **settings,
+) -> Run:
+    """Train a classifier and save it as a run.
+
+    The run is a folder named by its time. It appears whole or not at all:
+    until it is finished, its name ends in ``.unfinished``, and `resume` goes
+    on from the last epoch that it holds, to the same result.
+
+    Args:
+        output: folder in which the run's folder is made.
+        resume: path of an unfinished run to go on with; its own settings hold.
+        tensorboard: whether to write logs for TensorBoard into the run.
+        verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch,
+            "auto" to let Keras choose.
+        **settings: those of `Config`.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        ValueError: on a setting out of its bounds.
+        TypeError: on an unknown setting.
+        UserError: if Keras runs on another backend than TensorFlow, if `output`
+            cannot be written, or if TensorBoard is asked for and not installed.
+        diffattn.errors.DataError: if the data are missing or damaged.
+        RunError: if `resume` is not an unfinished run, is damaged, or was begun with
+            other reviews.
+        DivergenceError: if the loss is no longer finite.
+
+    Example:
+        >>> run = train(attention_type="differential")
+        >>> run.predict("Not good, but fun.")
+    """
+    if resume is None:
+        config = Config(**settings)
+        check_folder(output)
+    elif settings:
+        raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
+    else:
+        folder, config = _reopen(resume)
+    if tensorboard and find_spec("tensorboard") is None:
+        raise UserError("tensorboard is not installed: pip install tensorboard")
+    data = tokenize(config, progress=verbose != 0)
+    if resume is None:
+        folder = _start(output, config)
+    callbacks = (
+        [keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []
+    )
+    try:
+        model, result = fit_and_evaluate(
+            config, data, folder, callbacks=callbacks, verbose=verbose
+        )
+        return _save(folder, config, result, data, model)
+    except KeyboardInterrupt:
+        if verbose != 0:
+            again = f"diffattn train --resume {shlex.quote(str(folder))}"
+            print(f"\ninterrupted; to go on: {again}")
+        raise
+
+
+def load_run(path: str | os.PathLike) -> Run:
+    """Load a run that `train` has saved.
+
+    Args:
+        path: the run's folder.
+
+    Returns:
+        The `Run`.
+
+    Raises:
+        RunError: if the folder is missing, unfinished, damaged or no run.
+        UserError: if Keras runs on another backend than TensorFlow.
+    """
+    check_backend()
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"there is no folder {path}")
+    if path.name.endswith(UNFINISHED):
+        raise RunError(f"{path} is an unfinished run: go on with it by --resume {path}")
+    document = read_json(path / "run.json")
+    if not (path / "model.keras").is_file():
+        raise RunError(f"{path} is not a whole run: it has no model.keras")
+    try:
+        run = Run(path, Config(**document.pop("config")), **document)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+    _ = run.model  # read now: damage is told before any other work
+    return run
+
+
+def _start(output, config):
+    """Make a new run's folder, with its configuration in it."""
+    name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        run = output / (name if number == 1 else f"{name}-{number}")
+        folder = run.with_name(run.name + UNFINISHED)
+        if run.exists():
+            continue
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another training has begun in the same second
+            continue
+        write_json(folder / "run.json", {"config": asdict(config)})
+        return folder
+
+
+def _reopen(path):
+    """Read an unfinished run's folder and configuration."""
+    path = Path(path)
+    if not path.is_dir():
+        raise RunError(f"there is no folder {path}")
+    if not path.name.endswith(UNFINISHED):
+        raise RunError(
+            f"{path} is not an unfinished run: it does not end in {UNFINISHED}"
+        )
+    document = read_json(path / "run.json")
+    try:
+        return path, Config(**document["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+
+
+def _save(folder, config, result, data, model):
+    """Complete the folder, then give it the name of a finished run."""
+    text = keras.Input((), dtype="string", name="text")
+    logit = model(data.vectorizer(text))
+    activation = data.task.activation
+    probability = keras.layers.Activation(activation, name="probability")(logit)
+    exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
+    exported.save(folder / "model.keras")
+    figure = plot_history(
+        result["history"], config.attention_type, result["metrics"]["kept_epoch"]
+    )
+    figure.savefig(folder / "learning_curves.png", dpi=150)
+    path = folder.with_name(folder.name.removesuffix(UNFINISHED))
+    run = Run(path, config, **result)
+    write_json(folder / "run.json", run.document())
+    # Without its checkpoints an unfinished run would begin anew: finish it first.
+    folder.rename(path)
+    for checkpoint in path.glob("checkpoint*"):
+        shutil.rmtree(checkpoint)
+    return run

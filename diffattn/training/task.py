@@ -1,0 +1,66 @@
+"""What a classifier is asked: its last layers, its loss, and how it answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from diffattn.checks import check_choice
+from diffattn.training.layers import MeanOverTokens
+
+
+@dataclass(frozen=True)
+class Task:
+    """An entry of `TASKS`.
+
+    Attributes:
+        name: what a `diffattn.data.datasets.Dataset` calls it.
+        pool: makes the layer from (B, T, F) to (B, F) before the last layer, or None
+            where every token has an answer of its own.
+        count_outputs: function from the training labels to the number of logits.
+        make_loss: makes the loss of (labels, logits).
+        make_metric: makes the metric of (labels, logits), named "accuracy".
+        activation: from logits to probabilities: "sigmoid" or "softmax".
+        format_answer: function from the probabilities of one text to what
+            ``diffattn predict`` prints.
+    """
+
+    name: str
+    pool: Callable[[], keras.layers.Layer] | None
+    count_outputs: Callable[[np.ndarray], int]
+    make_loss: Callable[[], keras.losses.Loss]
+    make_metric: Callable[[], keras.metrics.Metric]
+    activation: str
+    format_answer: Callable[[np.ndarray], str]
+
+
+def get_task(name: str) -> Task:
+    """Return the task of that name.
+
+    Raises:
+        ValueError: if there is none; the message lists those there are.
+    """
+    check_choice("task", name, TASKS)
+    return TASKS[name]
+
+
+def mean_over_tokens() -> keras.layers.Layer:
+    """Make the mean over the tokens that a mask leaves."""
+    return MeanOverTokens(data_format="channels_last", name="mean")
+
+
+#: The tasks by name.
+TASKS: dict[str, Task] = {
+    "sentiment": Task(
+        "sentiment",
+        pool=mean_over_tokens,
+        count_outputs=lambda labels: 1,
+        make_loss=lambda: keras.losses.BinaryCrossentropy(from_logits=True),
+        make_metric=lambda: keras.metrics.BinaryAccuracy(
+            name="accuracy", threshold=0.0
+        ),
+        activation="sigmoid",
+        format_answer=lambda probabilities: f"{probabilities:.4f}",
+    ),
+}
