@@ -1,3 +1,3 @@
-"""`diffattn.attention.scores` by its short name."""
+"""The scores, by the short name of their module."""
 
 from diffattn.attention.scores import *  # noqa: F403

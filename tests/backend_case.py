@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
-from diffattn.attention.kernels import distances
+from diffattn.attention.kernels import sizes
 
 #: Tokens enough for the series of `differential`, in a number that no chunk divides.
 BATCH, TOKENS, FEATURES, EMBED_DIM, HEADS = 2, 53, 5, 6, 2
@@ -98,7 +98,7 @@ def main():
         layer.build(given["x"].shape)
         layer.set_weights(weights)
         for size, few in TOLD_APART.items():
-            distances.FEW = few
+            sizes.FEW = few
             for masked in (False, True):
                 mask = ops.convert_to_tensor(given["mask"]) if masked else None
                 results = value_and_gradients(

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from diffattn import build_classifier
-from diffattn.attention.kernels import distances
+from diffattn.attention.kernels import sizes
 from diffattn.training.fit import compile_classifier
 
 attention_type, devices = sys.argv[1], int(sys.argv[2])
@@ -18,7 +18,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * devices
 )
-distances.FEW = 0
+sizes.FEW = 0
 keras.utils.set_random_seed(0)
 with tf.distribute.MirroredStrategy([f"CPU:{n}" for n in range(devices)]).scope():
     model = build_classifier(

@@ -1,21 +1,28 @@
-"""`CustomMultiheadAttention`: the six scores as one Keras layer."""
+"""`CustomMultiheadAttention`: any of the scores as one Keras layer."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
-from diffattn.attention.attend import attend_in_layer, pair_mask
-from diffattn.attention.scores import get_score, may_equal
+from diffattn.attention.attend import attend, attend_lean
+from diffattn.attention.kernels.softmax import weigh
+from diffattn.attention.masks import both, padding_mask, pair_mask, without_padding
+from diffattn.attention.scores import REGISTRY, Score, get_score
+from diffattn.attention.shapes import may_equal
 from diffattn.checks import check_heads, check_number, check_scale, check_seed
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
 class CustomMultiheadAttention(keras.layers.Layer):
-    """Multi-head attention whose score is one of six.
+    """Multi-head attention whose score can be chosen.
 
     Query, key and value are each projected to ``embed_dim`` features and split
     into ``num_heads`` heads of d = embed_dim / num_heads features; each head
-    attends with the chosen score (see `diffattn.attention.scores.score`), and the heads,
-    side by side again, are projected once more:
+    attends with the chosen score (see `diffattn.scores.score`), and the heads, side by
+    side again, are projected once more:
 
         output = concat_h(attend(Q W_q, K W_k, V W_v)_h) W_o
 
@@ -26,7 +33,11 @@ class CustomMultiheadAttention(keras.layers.Layer):
     A padding mask that the inputs carry is used, also when the layer is called
     with one tensor. A padded position counts as nothing: nobody attends to it,
     it attends to nobody, and to the differential scores the first token after
-    it has no predecessor.
+    it has no predecessor. Whatever stands there, NaN too, has no part in output and
+    gradients.
+
+    A query of one token has no predecessor, so that the differential scores of one
+    query and several keys are plain products: the layer warns of it.
 
     Args:
         embed_dim: int, number of features of the projections and the output.
@@ -34,7 +45,8 @@ class CustomMultiheadAttention(keras.layers.Layer):
             effect on ``differential``, where each feature is a head by itself.
         dropout: float in [0, 1), share of the (query, key) pairs that training
             drops after the softmax, each pair with all its features.
-        attention_type: one of `diffattn.ATTENTION_TYPES`.
+        attention_type: one of `diffattn.ATTENTION_TYPES`, another registered name,
+            or a `diffattn.scores.Score`.
         scale: the number that multiplies the scores; None for the type's own,
             1/√d for ``scaled_dot_product`` and 1 for the others.
         use_bias: bool, whether the projections have a bias.
@@ -67,22 +79,22 @@ class CustomMultiheadAttention(keras.layers.Layer):
         embed_dim: int,
         num_heads: int,
         dropout: float = 0.0,
-        attention_type: str = "scaled_dot_product",
+        attention_type: str | Score = "scaled_dot_product",
         *,
         scale: float | None = None,
         use_bias: bool = True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         seed: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         check_heads(embed_dim, num_heads)
         check_number("dropout", dropout, 0, 1)
-        get_score(attention_type)
+        score = get_score(attention_type)
         check_scale(scale)
         check_seed(seed)
         super().__init__(**kwargs)
@@ -91,7 +103,8 @@ class CustomMultiheadAttention(keras.layers.Layer):
         self.embed_dim = int(embed_dim)
         self.num_heads = int(num_heads)
         self.dropout = float(dropout)
-        self.attention_type = attention_type
+        self.score = score
+        self.attention_type = str(score)
         self.scale = None if scale is None else float(scale)
         self.use_bias = use_bias
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -125,7 +138,12 @@ class CustomMultiheadAttention(keras.layers.Layer):
             name=name,
         )
 
-    def build(self, query_shape, value_shape=None, key_shape=None):
+    def build(
+        self,
+        query_shape: Sequence,
+        value_shape: Sequence | None = None,
+        key_shape: Sequence | None = None,
+    ) -> None:
         value_shape = value_shape or query_shape
         key_shape = key_shape or value_shape
         _check_inputs(query_shape, value_shape, key_shape)
@@ -133,26 +151,38 @@ class CustomMultiheadAttention(keras.layers.Layer):
         self.key_projection.build(key_shape)
         self.value_projection.build(value_shape)
         self.output_projection.build((*query_shape[:-1], self.embed_dim))
+        parameters = self.score.parameters(self.num_heads, self.head_dim)
+        self.score_parameters = {
+            name: self.add_weight(
+                shape=parameter.shape, initializer=parameter.initializer, name=name
+            )
+            for name, parameter in parameters.items()
+        }
         if self.pair_dropout is not None:
             self.pair_dropout.build(
                 (query_shape[0], self.num_heads, query_shape[1], key_shape[1])
             )
 
+    @property
+    def head_dim(self) -> int:
+        """The features of a head, d = embed_dim / num_heads."""
+        return self.embed_dim // self.num_heads
+
     def call(
         self,
-        query,
-        value=None,
-        key=None,
+        query: Any,
+        value: Any = None,
+        key: Any = None,
         *,
-        attention_mask=None,
-        use_causal_mask=False,
-        return_attention_scores=False,
-        training=None,
-        mask=None,
-        query_mask=None,
-        value_mask=None,
-        key_mask=None,
-    ):
+        attention_mask: Any = None,
+        use_causal_mask: bool = False,
+        return_attention_scores: bool = False,
+        training: bool | None = None,
+        mask: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
+    ) -> Any:
         """Attend from query to key and carry the values.
 
         Args:
@@ -164,8 +194,9 @@ class CustomMultiheadAttention(keras.layers.Layer):
             use_causal_mask: whether token i sees only tokens j ≤ i.
             return_attention_scores: whether to return the weights too.
             training: whether to apply dropout.
-            mask, query_mask, value_mask, key_mask: boolean padding masks of
-                shape (B, T) or (B, S), True at real tokens; ``mask`` is one more
+            mask, query_mask, value_mask, key_mask: boolean (or integer, 0 and 1)
+                padding masks of shape (B, T) or (B, S), with 1 for B if the whole
+                batch has the same, True at real tokens; ``mask`` is one more
                 of the query. Keras fills them in from what the inputs carry
                 (``mask``, where the query is the only tensor). All that there
                 are count, also of a tensor that is left out: a key may be
@@ -177,46 +208,78 @@ class CustomMultiheadAttention(keras.layers.Layer):
             ``return_attention_scores`` the pair (output, weights), weights of
             shape (B, H, T, S), for ``differential`` (B, H, T, S, d), before
             dropout.
+
+        Raises:
+            ValueError: on inputs or masks whose shapes do not fit, or a mask that is
+                not boolean.
+
+        Warns:
+            UserWarning: if a differential score has one query and several keys.
         """
-        query_mask = _both(query_mask, mask)
         # What stands in for a tensor brings its own mask along.
+        query_tokens = query.shape[:2]
+        value_tokens = query_tokens if value is None else value.shape[:2]
+        key_tokens = value_tokens if key is None else key.shape[:2]
+        query_mask = both(
+            padding_mask(query_mask, query_tokens, "query_mask"),
+            padding_mask(mask, query_tokens, "mask"),
+        )
+        value_mask = padding_mask(value_mask, value_tokens, "value_mask")
+        key_mask = padding_mask(key_mask, key_tokens, "key_mask")
         if value is None:
-            value, value_mask = query, _both(value_mask, query_mask)
+            value, value_mask = query, both(value_mask, query_mask)
         if key is None:
             key = value
-        key_mask = _both(key_mask, value_mask)
+        key_mask = both(key_mask, value_mask)
+        self._warn_without_predecessor(query_tokens[1], key_tokens[1])
 
         q = self._heads(self.query_projection, query, query_mask)
         k = self._heads(self.key_projection, key, key_mask)
         v = self._heads(self.value_projection, value, key_mask)
-        output, weights = attend_in_layer(
-            q,
-            k,
-            v,
-            self.attention_type,
-            scale=self.scale,
-            mask=_pairs(q, k, key_mask, attention_mask, use_causal_mask),
-            kept=self._kept(q, k) if training else None,
-            return_weights=return_attention_scores,
-        )
+        options = {
+            "scale": self.scale,
+            "mask": _pairs(q, k, key_mask, attention_mask, use_causal_mask),
+            "parameters": self.score_parameters,
+        }
+        dropout_mask = self._dropout_mask(q, k) if training else None
+        if return_attention_scores:
+            output, weights = attend(q, k, v, self.score, **options)
+            if dropout_mask is not None:
+                output = weigh(weights, v, dropout_mask)
+        else:
+            output = attend_lean(
+                q, k, v, self.score, dropout_mask=dropout_mask, **options
+            )
         # A mask of keys alone leaves the lean paths open that one of pairs closes.
-        output = _without_padding(output, query_mask)
+        output = without_padding(output, query_mask)
         output = ops.transpose(output, (0, 2, 1, 3))
         output = ops.reshape(output, (*ops.shape(output)[:2], self.embed_dim))
         output = self.output_projection(output)
         if not return_attention_scores:
             return output
-        return output, _without_padding(weights, query_mask)
+        return output, without_padding(weights, query_mask)
+
+    def _warn_without_predecessor(self, queries, keys):
+        if self.score.order_aware and queries == 1 and keys is not None and keys > 1:
+            warnings.warn(
+                f"{self.name}: a query of one token has no predecessor, so its "
+                f"{self.attention_type} scores with {keys} keys are plain products. "
+                "To decode token by token, pass the whole text so far as the query "
+                "and take the last output.",
+                stacklevel=2,
+            )
 
     def _heads(self, projection, x, mask):
         """(B, T, F) to (B, H, T, d), projected, and padding set to 0.
 
-        The mask alone would not do: a differential score looks at the
+        Before the projection, so that NaN in padding does not reach the gradients of
+        the kernels: 0 · NaN is NaN. And behind it, where the bias would be: the mask
+        of pairs alone would not do, since a differential score looks at the
         predecessor of a token, and that may be padding.
         """
-        heads, head_dim = self.num_heads, self.embed_dim // self.num_heads
-        features = x.shape[-1]
-        if features < head_dim and projection.quantization_mode is None:
+        x = without_padding(x, mask, axis=1)
+        heads, head_dim = self.num_heads, self.head_dim
+        if x.shape[-1] < head_dim and projection.quantization_mode is None:
             # Straight to the heads: no copy turns tokens and heads about, and the
             # bias is the weight of one more feature, which is 1 for all tokens.
             x, kernel = ops.cast(x, self.compute_dtype), projection.kernel
@@ -229,9 +292,9 @@ class CustomMultiheadAttention(keras.layers.Layer):
             x = projection(x)
             x = ops.reshape(x, (*ops.shape(x)[:2], heads, head_dim))
             x = ops.transpose(x, (0, 2, 1, 3))
-        return _without_padding(x, mask)
+        return without_padding(x, mask)
 
-    def _kept(self, q, k):
+    def _dropout_mask(self, q, k):
         """What dropout multiplies the weights with, (B, H, T, S), or None."""
         if self.pair_dropout is None:
             return None
@@ -257,8 +320,8 @@ class CustomMultiheadAttention(keras.layers.Layer):
         if not return_attention_scores:
             return output
         pairs = (query.shape[0], self.num_heads, query.shape[1], key.shape[1])
-        if get_score(self.attention_type).per_feature:
-            pairs = (*pairs, self.embed_dim // self.num_heads)
+        if self.score.per_feature:
+            pairs = (*pairs, self.head_dim)
         return output, keras.KerasTensor(pairs, dtype=self.compute_dtype)
 
     def get_config(self):
@@ -267,7 +330,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
             "embed_dim": self.embed_dim,
             "num_heads": self.num_heads,
             "dropout": self.dropout,
-            "attention_type": self.attention_type,
+            "attention_type": self._attention_type_config(),
             "scale": self.scale,
             "use_bias": self.use_bias,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
@@ -278,6 +341,19 @@ class CustomMultiheadAttention(keras.layers.Layer):
             "bias_constraint": keras.constraints.serialize(self.bias_constraint),
             "seed": self.seed,
         }
+
+    def _attention_type_config(self):
+        """The name of a registered score; another one as Keras stores objects."""
+        if type(REGISTRY.get(self.score.name)) is type(self.score):
+            return self.attention_type
+        return keras.saving.serialize_keras_object(self.score)
+
+    @classmethod
+    def from_config(cls, config: dict) -> "CustomMultiheadAttention":
+        if isinstance(config["attention_type"], dict):
+            score = keras.saving.deserialize_keras_object(config["attention_type"])
+            config = {**config, "attention_type": score}
+        return super().from_config(config)
 
 
 def _of_its_own(initializer, number):
@@ -313,31 +389,16 @@ def _check_inputs(query_shape, value_shape, key_shape):
         )
 
 
-def _both(a, b):
-    """Two boolean masks ANDed, either of which may be missing."""
-    if a is None or b is None or a is b:
-        return b if a is None else a
-    return ops.logical_and(a, b)
-
-
-def _without_padding(x, mask):
-    """(B, H, T, …) with 0 at the tokens that the mask of shape (B, T) leaves out."""
-    if mask is None:
-        return x
-    axes = (1, *range(3, len(x.shape)))
-    return ops.where(ops.expand_dims(ops.cast(mask, "bool"), axes), x, 0)
-
-
 def _pairs(q, k, key_mask, attention_mask, use_causal_mask):
     """All masks ANDed into one that broadcasts to (B, H, T, S), or None."""
     mask = None
     if key_mask is not None:
-        mask = ops.cast(key_mask, "bool")[:, None, None, :]
+        mask = ops.expand_dims(key_mask, (1, 2))
     if attention_mask is not None:
         pairs = (*q.shape[:3], k.shape[2])
-        mask = _both(mask, pair_mask(attention_mask, pairs, name="attention_mask"))
+        mask = both(mask, pair_mask(attention_mask, pairs, name="attention_mask"))
     if use_causal_mask:
         i = ops.arange(ops.shape(q)[2])[:, None]
         j = ops.arange(ops.shape(k)[2])[None, :]
-        mask = _both(mask, (j <= i)[None, None])
+        mask = both(mask, (j <= i)[None, None])
     return mask

@@ -1,4 +1,4 @@
-"""The symmetries of `diffattn.attention.scores`, carried out: by how much the weights change."""
+"""The symmetries of the scores, carried out: by how much the weights change."""
 
 from collections.abc import Callable
 
@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from diffattn.attention.attend import attend
+from diffattn.attention.registry import Score
 from diffattn.checks import check_choice
 
 
@@ -45,7 +46,12 @@ TRANSFORMATIONS: dict[str, Callable] = {
 
 
 def change_of_weights(
-    attention_type: str, symmetry: str, *, tokens: int = 11, dim: int = 7, seed: int = 0
+    attention_type: str | Score,
+    symmetry: str,
+    *,
+    tokens: int = 11,
+    dim: int = 7,
+    seed: int = 0,
 ) -> float:
     """By how much the attention weights change when queries and keys are changed.
 

@@ -1,4 +1,3 @@
-import dataclasses
 import subprocess
 import sys
 
@@ -10,9 +9,17 @@ import tensorflow as tf
 from tools import B, D, H, S, T, gradients, pair_mask, qkv, worst
 
 from diffattn import ATTENTION_TYPES, attend
-from diffattn.attention.attend import attend_in_layer
-from diffattn.attention.kernels import distances
-from diffattn.attention.scores import REGISTRY
+from diffattn.attention import registry
+from diffattn.attention.attend import attend_lean
+from diffattn.attention.kernels import sizes
+from diffattn.attention.kernels.softmax import weigh
+from diffattn.attention.scores import (
+    REGISTRY,
+    Differential,
+    Score,
+    dot_products,
+    register,
+)
 
 MASKS = {
     "none": None,
@@ -23,18 +30,11 @@ MASKS = {
 }
 
 
-def lean(q, k, v, attention_type, *, scale=None, mask=None, kept=None):
+def lean(q, k, v, attention_type, *, scale=None, mask=None, dropout_mask=None):
     """The output as the layer computes it when nobody asks for the weights."""
-    return attend_in_layer(
-        q,
-        k,
-        v,
-        attention_type,
-        scale=scale,
-        mask=mask,
-        kept=kept,
-        return_weights=False,
-    )[0]
+    return attend_lean(
+        q, k, v, attention_type, scale=scale, mask=mask, dropout_mask=dropout_mask
+    )
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -160,7 +160,7 @@ def with_tape_about_a_function(function, inputs):
 def test_second_derivatives_equal_finite_differences(
     attention_type, few, how, monkeypatch
 ):
-    monkeypatch.setattr(distances, "FEW", few)
+    monkeypatch.setattr(sizes, "FEW", few)
     inputs = [tf.constant(x) for x in qkv()]
     direction = np.random.default_rng(2).normal(size=(B, H, T, D))
 
@@ -202,18 +202,17 @@ def test_second_derivatives_are_the_formulas(attention_type, how, case, monkeypa
     def objective(q, k, v):
         return direction * lean(q, k, v, attention_type)
 
-    monkeypatch.setattr(distances, "FEW", 2**30)
+    monkeypatch.setattr(sizes, "FEW", 2**30)
     _, expected = penalty(objective, *inputs)
-    monkeypatch.setattr(distances, "FEW", 0)
+    monkeypatch.setattr(sizes, "FEW", 0)
     _, found = how(objective, inputs)
     for one, other in zip(found, expected, strict=True):
         assert worst(one, other) < 1e-12 * np.abs(other).max()
 
 
 def test_a_score_of_features_needs_no_output_of_its_own(monkeypatch):
-    without = dataclasses.replace(REGISTRY["differential"], output=None)
     expected = gradients(lambda *x: lean(*x, "differential") ** 2, *qkv())
-    monkeypatch.setitem(REGISTRY, "differential", without)
+    monkeypatch.setattr(Differential, "attend", Score.attend)
     found = gradients(lambda *x: lean(*x, "differential") ** 2, *qkv())
     for one, other in zip(found, expected, strict=True):
         assert worst(one, other) < 1e-12
@@ -233,7 +232,7 @@ SIZES = {
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_of_nothing_comes_nothing(attention_type, size, few, known, monkeypatch):
     """Output and gradients, when the sizes are known before and when only then."""
-    monkeypatch.setattr(distances, "FEW", few)
+    monkeypatch.setattr(sizes, "FEW", few)
     batch, tokens, keys = SIZES[size]
     inputs = [tf.zeros((batch, H, n, D)) for n in (tokens, keys, keys)]
 
@@ -254,41 +253,35 @@ def test_of_nothing_comes_nothing(attention_type, size, few, known, monkeypatch)
 
 
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
-def test_kept_multiplies_the_weights_with_and_without_them(attention_type):
+def test_dropout_multiplies_the_weights_with_and_without_them(attention_type):
     q, k, v = qkv()
-    kept = 2.0 * (np.random.default_rng(4).random((B, H, T, S)) < 0.5)
+    dropout_mask = 2.0 * (np.random.default_rng(4).random((B, H, T, S)) < 0.5)
     _, weights = reference.attend(q, k, v, attention_type)
     if REGISTRY[attention_type].per_feature:
-        expected = (weights * kept[..., None] * v[:, :, None]).sum(3)
+        expected = (weights * dropout_mask[..., None] * v[:, :, None]).sum(3)
     else:
-        expected = (weights * kept) @ v
-    assert worst(lean(q, k, v, attention_type, kept=kept), expected) < 1e-12
-    output, unscaled = attend_in_layer(
-        q, k, v, attention_type, scale=None, mask=None, kept=kept, return_weights=True
-    )
+        expected = (weights * dropout_mask) @ v
+    output = lean(q, k, v, attention_type, dropout_mask=dropout_mask)
     assert worst(output, expected) < 1e-12
-    assert worst(unscaled, weights) < 1e-12
+    _, weights = attend(q, k, v, attention_type)
+    assert worst(weigh(weights, v, dropout_mask), expected) < 1e-12
 
 
-@pytest.mark.parametrize("few", [0, distances.FEW])
+@pytest.mark.parametrize("few", [0, sizes.FEW])
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_gradients_with_dropout_are_the_definitions(attention_type, few, monkeypatch):
     """By hand without the weights; by TensorFlow through them."""
-    monkeypatch.setattr(distances, "FEW", few)
+    monkeypatch.setattr(sizes, "FEW", few)
     rng = np.random.default_rng(5)
-    kept = 2.0 * (rng.random((B, H, T, S)) < 0.5)
+    dropout_mask = 2.0 * (rng.random((B, H, T, S)) < 0.5)
     g = rng.normal(size=(B, H, T, D))
 
     def definition(q, k, v):
-        how = {"scale": None, "mask": MASKS["pairs"], "kept": kept}
-        return attend_in_layer(q, k, v, attention_type, **how, return_weights=True)[0]
+        _, weights = attend(q, k, v, attention_type, mask=MASKS["pairs"])
+        return weigh(weights, v, dropout_mask)
 
-    found = gradients(
-        lambda q, k, v: (
-            g * lean(q, k, v, attention_type, mask=MASKS["pairs"], kept=kept)
-        ),
-        *qkv(),
-    )
+    masks = {"mask": MASKS["pairs"], "dropout_mask": dropout_mask}
+    found = gradients(lambda *x: g * lean(*x, attention_type, **masks), *qkv())
     expected = gradients(lambda *x: g * definition(*x), *qkv())
     for one, other in zip(found, expected, strict=True):
         assert worst(one, other) < 1e-12
@@ -330,16 +323,7 @@ def test_bad_arguments_are_named(arguments, message):
 def test_batches_of_two_sizes_are_named(attention_type):
     query, key = tf.zeros((2, H, 300, 16)), tf.zeros((3, H, 300, 16))
     with pytest.raises(ValueError, match=r"query of shape \(2, .*key of shape \(3, "):
-        attend_in_layer(
-            query,
-            key,
-            key,
-            attention_type,
-            scale=None,
-            mask=None,
-            kept=None,
-            return_weights=False,
-        )
+        lean(query, key, key, attention_type)
 
 
 STEP = """
@@ -374,13 +358,15 @@ def test_a_documented_training_step_stays_under_6_gb(attention_type):
 
 def test_weights_of_a_seventh_score_come_by_registering(monkeypatch):
     """Whatever is in the registry goes the same path."""
-    from diffattn.attention import scores
+    monkeypatch.setattr(registry, "REGISTRY", dict(REGISTRY))
 
-    monkeypatch.setattr(scores, "REGISTRY", dict(scores.REGISTRY))
+    @register
+    class SquaredDotProduct(Score):
+        name = "squared_dot_product"
+        symmetries = frozenset({"permutation"})
 
-    @scores.register("", symmetries={"permutation"}, cost="")
-    def squared_dot_product(query, key, scale):
-        return scale * keras.ops.square(scores.scaled_dot_product(query, key, 1))
+        def __call__(self, query, key, scale):
+            return scale * keras.ops.square(dot_products(query, key, 1))
 
     q, k, v = qkv()
     s = (q @ k.swapaxes(-1, -2)) ** 2

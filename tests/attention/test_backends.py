@@ -15,7 +15,7 @@ import tensorflow as tf
 from tools import worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
-from diffattn.attention.kernels import distances
+from diffattn.attention.kernels import sizes
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -102,7 +102,7 @@ def test_outputs_and_gradients_agree(
 
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_xla_computes_the_same(attention_type, monkeypatch):
-    monkeypatch.setattr(distances, "FEW", 0)
+    monkeypatch.setattr(sizes, "FEW", 0)
     given = backend_case.inputs()
     layer = CustomMultiheadAttention(
         backend_case.EMBED_DIM, backend_case.HEADS, attention_type=attention_type
@@ -140,7 +140,7 @@ def test_mixed_precision_is_finite_on_hard_inputs(
     attention_type, size, policy, monkeypatch
 ):
     """Large inputs, equal tokens and empty ones; forward and backward."""
-    monkeypatch.setattr(distances, "FEW", backend_case.TOLD_APART[size])
+    monkeypatch.setattr(sizes, "FEW", backend_case.TOLD_APART[size])
     layer = CustomMultiheadAttention(
         backend_case.EMBED_DIM,
         backend_case.HEADS,

@@ -6,7 +6,14 @@ from tools import D, T, gradients, qkv, worst
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention.attend import attend
-from diffattn.attention.scores import REGISTRY, SYMMETRIES, previous, register, score
+from diffattn.attention.scores import (
+    REGISTRY,
+    SYMMETRIES,
+    Score,
+    previous,
+    register,
+    score,
+)
 from diffattn.attention.symmetries import TRANSFORMATIONS, change_of_weights
 
 
@@ -120,7 +127,7 @@ def test_the_transformations_are_what_they_say():
 
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_every_score_says_what_it_is(attention_type):
-    text = REGISTRY[attention_type].function.__doc__
+    text = type(REGISTRY[attention_type]).__doc__
     assert "scale · " in text
     assert "Source: " in text
 
@@ -202,14 +209,15 @@ def test_bad_arguments_are_named(arguments, message):
 
 
 def test_the_registry_refuses_a_second_entry_and_an_unknown_symmetry():
-    def l2_norm(query, key):
-        return query
+    class Second(Score):
+        name = "l2_norm"
 
-    def seventh(query, key):
-        return query
+    class Seventh(Score):
+        name = "seventh"
+        symmetries = frozenset({"mirror"})
 
     with pytest.raises(ValueError, match="'l2_norm' is registered already"):
-        register("", symmetries=set(), cost="")(l2_norm)
+        register(Second)
     with pytest.raises(ValueError, match="seventh: unknown symmetries"):
-        register("", symmetries={"mirror"}, cost="")(seventh)
+        register(Seventh)
     assert "seventh" not in REGISTRY

@@ -9,18 +9,15 @@ and backward, the backward pass summing
 over the upstream gradient G in the same way.
 """
 
-import math
 from functools import cache, partial
 
 from keras import ops
 
 from diffattn.attention.backend import compiled, custom_gradient
+from diffattn.attention.kernels.sizes import few_terms
 
 #: Terms of a sum that are written out one after the other in a loop's body.
 UNROLLED = 32
-
-#: So many numbers of a batch entry are few enough to be written down at once.
-FEW = 2**16
 
 #: Squared distances from a matrix product lose digits by cancellation where they
 #: are small against the squared lengths; below this share, they are not used.
@@ -130,17 +127,6 @@ def _pull(x, others, g, over):
     ones = ops.ones_like(others[..., :1])
     pulled = ops.einsum(over, g, ops.concatenate([others, ones], axis=-1))
     return x * pulled[..., -1:] - pulled[..., :-1]
-
-
-def few_terms(query, key):
-    """Whether all T·S·d differences or products of a batch entry are few enough.
-
-    In an empty batch they are: what is made for many does not have to allow for it.
-    """
-    if query.shape[0] == 0:
-        return True
-    sizes = (*query.shape[1:], key.shape[2])
-    return None not in sizes and math.prod(sizes) <= FEW
 
 
 def _differences(query, key):

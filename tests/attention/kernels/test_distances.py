@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tools import gradients, worst
 
-from diffattn.attention.kernels import distances
+from diffattn.attention.kernels import distances, sizes
 from diffattn.attention.kernels.distances import minus_l1, minus_l2
 
 FUNCTIONS = {"l1": minus_l1, "l2": minus_l2}
@@ -46,9 +46,9 @@ def true_gradients(q, k, g, name):
 @pytest.fixture(params=["few", "many"])
 def size(request, monkeypatch):
     if request.param == "many":
-        monkeypatch.setattr(distances, "FEW", 0)
+        monkeypatch.setattr(sizes, "FEW", 0)
     else:
-        monkeypatch.setattr(distances, "FEW", 2**30)
+        monkeypatch.setattr(sizes, "FEW", 2**30)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -91,7 +91,7 @@ def test_what_is_far_from_0_is_not_near_to_each_other(monkeypatch):
     def differences(*_):
         raise AssertionError("the differences were taken")
 
-    monkeypatch.setattr(distances, "FEW", 0)
+    monkeypatch.setattr(sizes, "FEW", 0)
     monkeypatch.setattr(distances, "_compiled", differences)
     q, k = points("far from 0", "float32")
     assert worst(minus_l2(q, k), truth(*points("far from 0"), "l2")) < 1e-3

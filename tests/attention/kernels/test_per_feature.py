@@ -7,8 +7,9 @@ import tensorflow as tf
 from tools import gradients, worst
 
 from diffattn import attend
-from diffattn.attention.kernels import distances, per_feature
-from diffattn.attention.kernels.per_feature import DEGREES, attend_per_feature
+from diffattn.attention.kernels import per_feature, series, sizes
+from diffattn.attention.kernels.per_feature import attend_per_feature
+from diffattn.attention.kernels.series import DEGREES
 
 B, H, T, S, D = 2, 2, 47, 61, 6
 #: How large the queries are: from where the lowest degree does to where none does.
@@ -29,14 +30,14 @@ def masks():
     return {"none": None, "keys": keys, "heads": pairs[:1, :, :1], "pairs": pairs}
 
 
-def lean(q, k, v, mask=None, kept=None):
-    return attend_per_feature(q, k, v, None, mask, kept)
+def lean(q, k, v, mask=None, dropout_mask=None):
+    return attend_per_feature(q, k, v, 1.0, mask, dropout_mask)
 
 
 @pytest.fixture(autouse=True)
 def few(request, monkeypatch):
     """In blocks, unless a test asks for all weights at once."""
-    monkeypatch.setattr(distances, "FEW", getattr(request, "param", 0))
+    monkeypatch.setattr(sizes, "FEW", getattr(request, "param", 0))
 
 
 at_once_and_in_blocks = pytest.mark.parametrize("few", [0, 2**30], indirect=True)
@@ -127,7 +128,7 @@ def test_masked_keys_need_no_weights_however_far_they_are(monkeypatch):
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_series_ends_below_rounding(degree, dtype):
     """The remainder, summed; against e^0 = 1, as Jensen's inequality allows."""
-    reach = per_feature._reach(degree, dtype)
+    reach = series.reach(degree, dtype)
     remainder = sum(reach**n / math.factorial(n) for n in range(degree + 1, 60))
     assert remainder < np.finfo(dtype).eps / 2
     assert reach > 0.02 or dtype == "float64"
@@ -137,8 +138,8 @@ def test_the_series_ends_below_rounding(degree, dtype):
 def test_the_powers_products_sum_to_the_exponential(degree):
     rng = np.random.default_rng(4)
     x, y = rng.uniform(-1, 1, (1, 2, 5)), rng.uniform(-0.1, 0.1, (1, 2, 7))
-    psi, phi = per_feature._powers(x, degree), per_feature._powers(y, degree)
-    assert psi.shape[1] == per_feature._terms(degree)
+    psi, phi = series._powers(x, degree), series._powers(y, degree)
+    assert psi.shape[1] == series._terms(degree)
     found = np.einsum("npt,nps->ts", psi, phi)
     products = np.einsum("nct,ncs->ts", x, y)
     rest = 0.2 ** (degree + 1) / math.factorial(degree + 1)
