@@ -10,6 +10,7 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import fields, replace
+from importlib import import_module
 from pathlib import Path
 
 from diffattn import __version__
@@ -30,14 +31,40 @@ def main(arguments=None):
     Exit status: 0 when done, 2 on a mistake of the user's, 130 on Ctrl-C.
     """
     parser = _parser()
-    options = parser.parse_args(arguments)
     try:
+        options = _parse(arguments)
         options.command(options)
     except KeyboardInterrupt:
         sys.exit(130)
     except (OSError, UserError) as error:  # OSError: a full disk, a file not ours
         message = " ".join(str(error).splitlines())
         parser.exit(2, f"{parser.prog}: error: {message}\n")
+
+
+def _parse(arguments):
+    """Read the command line, once the modules that it imports have had their say."""
+    first = _Parser(prog="diffattn", add_help=False)
+    _add_import(first)
+    known, _ = first.parse_known_args(arguments)
+    for name in known.modules:
+        try:
+            with _quiet():
+                import_module(name)
+        except ModuleNotFoundError as error:
+            raise UserError(f"--import {name}: {error}") from error
+    return _parser().parse_args(arguments)
+
+
+def _add_import(parser):
+    parser.add_argument(
+        "--import",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="first import a Python module, with scores, data sets, tasks or studies "
+        "of your own; more than once for more",
+    )
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,6 +91,7 @@ def _parser():
         "ask it about reviews.",
     )
     parser.add_argument("--version", action="version", version=__version__)
+    _add_import(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_train(commands)
     _add_evaluate(commands)
@@ -238,7 +266,8 @@ def _train(options):
     settings = _given(options)
     if options.resume is None:
         try:
-            Config(**settings)
+            with _quiet():
+                Config(**settings)
         except ValueError as error:
             raise UserError(error) from error
     elif settings or options.output is not None:

@@ -15,7 +15,7 @@ from diffattn.checks import (
 )
 from diffattn.data import DATASETS
 from diffattn.data.datasets import Dataset, get_dataset
-from diffattn.names import MODEL_TYPES
+from diffattn.names import BASELINE, MODEL_TYPES
 
 #: A setting that is not given: the data set's own value, or else the documented one.
 FITTING = None
@@ -32,9 +32,11 @@ def _check_attention_type(name, value):
     """Allow the types of this book, the baseline, and what has been registered."""
     if value not in MODEL_TYPES:
         # Here, not above: the command line's --help does not wait for Keras.
-        from diffattn.attention.scores import REGISTRY
+        from diffattn.attention.scores import REGISTRY, get_score
 
-        check_choice(name, value, dict.fromkeys((*MODEL_TYPES, *REGISTRY)))
+        if "(" not in str(value):
+            check_choice(name, value, (*REGISTRY, BASELINE))
+        get_score(value)
 
 
 _at_least_1 = check_int
