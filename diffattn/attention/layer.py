@@ -301,30 +301,41 @@ class CustomMultiheadAttention(keras.layers.Layer):
         pairs = (*ops.shape(q)[:3], ops.shape(k)[2])
         return self.pair_dropout(ops.ones(pairs, q.dtype), training=True)
 
-    def compute_mask(self, query, previous_mask):
+    def compute_mask(self, query: Any, previous_mask: Any) -> Any:
         # Keras hands on the mask of the first input, the query.
         return previous_mask
 
-    def compute_output_shape(self, query_shape, value_shape=None, key_shape=None):
+    def compute_output_shape(
+        self,
+        query_shape: Sequence,
+        value_shape: Sequence | None = None,
+        key_shape: Sequence | None = None,
+    ) -> tuple:
         value_shape = value_shape or query_shape
         _check_inputs(query_shape, value_shape, key_shape or value_shape)
         return (*query_shape[:-1], self.embed_dim)
 
     def compute_output_spec(
-        self, query, value=None, key=None, *, return_attention_scores=False, **kwargs
-    ):
+        self,
+        query: Any,
+        value: Any = None,
+        key: Any = None,
+        *,
+        return_attention_scores: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         value = query if value is None else value
         key = value if key is None else key
         shape = self.compute_output_shape(query.shape, value.shape, key.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return output
+        features = (self.head_dim,) if self.score.per_feature else ()
         pairs = (query.shape[0], self.num_heads, query.shape[1], key.shape[1])
-        if self.score.per_feature:
-            pairs = (*pairs, self.head_dim)
-        return output, keras.KerasTensor(pairs, dtype=self.compute_dtype)
+        weights = keras.KerasTensor((*pairs, *features), dtype=self.compute_dtype)
+        return output, weights
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             **super().get_config(),
             "embed_dim": self.embed_dim,

@@ -21,7 +21,7 @@ from diffattn.names import BASELINE, MODEL_TYPES
 FITTING = None
 
 
-def _setting(default, help: str, check: Callable | None = None) -> Any:
+def _setting(default: Any, help: str, check: Callable | None = None) -> Any:
     """A field of `Config`: its documented default, its help text and its bounds."""
     return field(
         default=FITTING, metadata={"default": default, "help": help, "check": check}
@@ -136,7 +136,7 @@ class Config:
             # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
             # none on a command line.
             if value is not None:
-                kind = float if setting.name == "scale" else setting.type
+                kind: Any = float if setting.name == "scale" else setting.type
                 value = kind(value)
             object.__setattr__(self, setting.name, value)
         check_heads(self.embed_dim, self.num_heads)
@@ -188,7 +188,7 @@ def default_of(setting: Field, dataset: Dataset) -> Any:
     return dataset.settings.get(setting.name, setting.metadata["default"])
 
 
-def check_settings(**settings) -> None:
+def check_settings(**settings: Any) -> None:
     """Check some settings against the bounds that `Config` has for them.
 
     Raises:

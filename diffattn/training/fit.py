@@ -171,11 +171,11 @@ def compile_classifier(
     Returns:
         The model itself.
     """
-    task = get_task(task)
+    asked = get_task(task)
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),
-        loss=task.make_loss(),
-        metrics=[task.make_metric()],
+        loss=asked.make_loss(),
+        metrics=[asked.make_metric()],
         # On a CPU, TensorFlow's own kernels are faster than XLA's for this model.
         jit_compile=False if keras.config.backend() == "tensorflow" else "auto",
     )
@@ -184,12 +184,11 @@ def compile_classifier(
 
 def _measure(config, data, model):
     """Loss and accuracy on the validation and the test set."""
+    parts = {"validation": data.validation, "test": data.test}
     return {
         f"{name}_{metric}": value
-        for name in ("validation", "test")
-        for metric, value in evaluate(
-            model, *getattr(data, name), config.batch_size
-        ).items()
+        for name, (tokens, labels) in parts.items()
+        for metric, value in evaluate(model, tokens, labels, config.batch_size).items()
     }
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -151,7 +152,7 @@ def train(
     resume: str | os.PathLike | None = None,
     tensorboard: bool = False,
     verbose: int | str = "auto",
-    **settings,
+    **settings: Any,
 ) -> Run:
     """Train a classifier and save it as a run.
 
