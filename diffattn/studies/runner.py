@@ -23,6 +23,7 @@ from diffattn.studies.results import (
     check_alike,
     differences,
     read_result,
+    result_files,
     result_path,
 )
 from diffattn.training.config import Config
@@ -58,7 +59,7 @@ def run_grid(
     same call goes on.
 
     Args:
-        configs: the runs, as `diffattn.training.config.grid` gives them.
+        configs: the runs, as `diffattn.studies.grid.grid` lists them.
         folder: where the results are, one file TYPE-seed-N.json each.
         cluster: None to train here, one after the other, or the address of a
             `dask.distributed` scheduler, to train on its workers. They need this
@@ -78,7 +79,7 @@ def run_grid(
     missing = [config for config in configs if not _is_there(config, folder)]
     if not missing:
         return
-    there = [read_result(path)[0] for path in folder.glob("*.json")]
+    there = [read_result(path)[0] for path in result_files(folder)]
     check_alike([*there, *configs], folder)
     check_folder(folder)
     trained = (
@@ -157,7 +158,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
         callbacks: a list of `keras.callbacks.Callback`.
 
     Returns:
-        The result, as `read_results` gives it.
+        The result, as `diffattn.studies.results.read_result` returns it.
 
     Raises:
         OSError: if a file cannot be written or read.

@@ -1,6 +1,5 @@
 """The settings of a run: names, defaults, bounds and help texts, in one place."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from diffattn import ATTENTION_TYPES
@@ -170,29 +169,3 @@ class Config:
             else:
                 words += [f"--{flag}", str(value)]
         return words
-
-
-def grid(
-    attention_types: Iterable[str] = MODEL_TYPES, seeds: int = 5, **settings
-) -> list[Config]:
-    """Every attention type with every seed, all else being equal.
-
-    Args:
-        attention_types: of `MODEL_TYPES`.
-        seeds: int, for the seeds 0 to seeds − 1.
-        **settings: of `Config`; where not given, those that fit the data.
-
-    Returns:
-        The list of `Config`, seed by seed: a grid that is stopped has compared all
-        types with the seeds that it has done.
-
-    Raises:
-        ValueError: on a value out of its bounds.
-    """
-    attention_types = list(attention_types)
-    check_int("seeds", seeds)
-    return [
-        Config.make(attention_type=attention_type, seed=seed, **settings)
-        for seed in range(seeds)
-        for attention_type in attention_types
-    ]

@@ -25,10 +25,10 @@ from diffattn.checks import UserError
 from diffattn.data.imdb import ReviewData, Reviews, load_imdb
 from diffattn.data.sample import load_order, load_sample
 from diffattn.data.standardization import make_vectorizer, vectorize
-from diffattn.figures import plot_history
 from diffattn.files import check_folder, write_json
 from diffattn.provenance import provenance
 from diffattn.training.config import Config
+from diffattn.training.curves import plot_history
 from diffattn.training.model import build_classifier
 
 #: A run's folder has this at the end of its name until the run is finished.

@@ -18,7 +18,6 @@ from diffattn import Config, load_run, load_sample, provenance, train
 from diffattn.checks import UserError
 from diffattn.data.sample import order_blind_ceiling
 from diffattn.data.standardization import custom_standardization
-from diffattn.figures import plot_accuracies, plot_history, plot_seeds
 from diffattn.training import fit as trainer
 from diffattn.training.config import DATA_SETTINGS, MODEL_TYPES
 from diffattn.training.fit import RunError, load_data
@@ -372,16 +371,6 @@ def test_a_checkout_without_a_commit_has_none(tmp_path, monkeypatch):
         subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
     monkeypatch.setattr(provenance, "__file__", str(copy))
     assert provenance.provenance()["commit"] is None
-
-
-def test_a_new_score_has_learning_curves(run):
-    figure = plot_history(run.history, "a_new_score", kept_epoch=1)
-    assert figure.get_suptitle() == "attention type: a_new_score"
-    accuracies = {"a_new_score": [0.7], "none": [0.6]}
-    for figure in (plot_accuracies(accuracies, 0.8), plot_seeds({"x": accuracies})):
-        names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-        assert "a_new_score" in names
-        assert len(names) == 2
 
 
 def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):
