@@ -202,7 +202,6 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
         axes.set_xticks(x, [f"{value:.0f}" for value in x])
         axes.minorticks_off()
         axes.set(xlabel=label, ylabel=unit)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside right", frameon=False
-    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False)
     return figure

@@ -8,11 +8,12 @@ What draws one thing else stands with that thing: learning curves in
 import os
 import sys
 from collections.abc import Sequence
+from colorsys import hsv_to_rgb
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
-from matplotlib.colors import hsv_to_rgb, to_hex
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 #: One colour for each of the six scores and the baseline: the palette of Okabe and Ito,
@@ -54,7 +55,7 @@ def color(name: str) -> str:
     if place < len(NEW_COLORS):
         return NEW_COLORS[place]
     # Steps of the golden ratio never meet, but so many nobody can tell apart.
-    return to_hex(hsv_to_rgb((0.618034 * place % 1, 0.7, 0.6)))
+    return to_hex(hsv_to_rgb(0.618034 * place % 1, 0.7, 0.6))
 
 
 def _registered_scores():

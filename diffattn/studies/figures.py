@@ -28,12 +28,13 @@ def plot_seeds(
     Returns:
         A `matplotlib.figure.Figure` with an opaque ground.
     """
+    bands = bands or {}
     models = list(runs.groupby("label", sort=False))[::-1]
     figure, all_axes = new_figure(
         8, 1.3 + 0.4 * len(models), len(metrics), squeeze=False, sharey=True
     )
     for axes, metric in zip(all_axes[0], metrics, strict=True):
-        if metric in (bands or {}):
+        if metric in bands:
             axes.axvspan(*bands[metric], color="#eeeeee", zorder=0)
         for row, (_, of_label) in enumerate(models):
             shade = color(of_label["attention_type"].iloc[0])
