@@ -17,7 +17,7 @@ from diffattn import __version__
 from diffattn.data import DATASETS
 from diffattn.errors import UserError
 from diffattn.files import check_folder
-from diffattn.studies.catalog import STUDIES
+from diffattn.studies import STUDIES
 from diffattn.studies.grid import grid
 from diffattn.training.config import Config, default_of
 
@@ -251,7 +251,7 @@ def _add_table(commands):
         help="how to print the table (default: text)",
     )
     parser.add_argument(
-        "--figures", metavar="FOLDER", help="where to draw the results, one PNG a grid"
+        "--figures", metavar="FOLDER", help="where to draw the results, as PNG files"
     )
     _add_settings(parser, without=("attention_type", "seed"))
 
@@ -341,18 +341,20 @@ def _table(options):
         check_folder(options.figures)
     if options.source is None:
         _train_table(options, given)
-    from diffattn.studies import tables
+    from diffattn.studies.report import draw, report, write_csv
+    from diffattn.studies.results import read_results
 
-    folder = options.source or _table_folder(options)
+    runs = read_results(options.source or _table_folder(options))
     if options.format == "csv":
-        tables.write_csv(folder, sys.stdout)
+        write_csv(runs, sys.stdout)
     else:
         layout = {"text": "simple", "markdown": "pipe"}[options.format]
         with _quiet():
-            report = tables.report(folder)
-        print("\n\n".join(table.format(layout) for table in report))
+            tables = report(runs)
+        print("\n\n".join(table.format(layout) for table in tables))
     if options.figures is not None:
-        tables.draw(folder, options.figures)
+        with _quiet():
+            draw(runs, options.figures)
 
 
 def _check_goes_together(options, given):

@@ -7,6 +7,9 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
+
+from diffattn.figures import OTHER, color, new_figure
 
 #: Growth is read off the longest sizes: before, a constant part hides it.
 _LAST = 3
@@ -125,3 +128,80 @@ def growth(measured: list[dict], case: str, axis: str, **fixed) -> dict:
 
 def _slope(x, y):
     return float(np.polyfit(np.log(x[-_LAST:]), np.log(y[-_LAST:]), 1)[0])
+
+
+def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
+    """Plot time and memory of a training step, as multiples of one of them.
+
+    Args:
+        ratios: dict from a case to its time and its memory
+            (`Ratio`), those of `unit` being 1. A dot is the median,
+            a line goes from the smallest to the largest; a ratio of 0, which a
+            logarithmic axis has no place for, is left out.
+        unit: the name of the case that the others are compared with.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    names = list(ratios)[::-1]
+    figure, panels = new_figure(8, 4, 2, sharey=True)
+    for axes, label, column in zip(
+        panels, ("time", "memory"), zip(*ratios.values(), strict=True), strict=True
+    ):
+        for row, (name, found) in enumerate(zip(names, column[::-1], strict=True)):
+            if found.low <= 0:
+                continue
+            shade = color(name)
+            axes.plot([found.low, found.high], [row, row], color=shade, linewidth=3)
+            axes.plot(found.median, row, "o", color=shade)
+            axes.annotate(
+                f"{found.median:.2f}",
+                (found.high, row),
+                (8, 0),
+                textcoords="offset points",
+                va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+            )
+        axes.axvline(1, color="#333333", linestyle="--", linewidth=1, zorder=0)
+        axes.set_xscale("log")
+        axes.margins(x=0.25)
+        axes.set_xlabel(f"{label}, {unit} = 1")
+        axes.set_yticks(range(len(names)), names)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def plot_growth(curves: dict[str, dict], label: str) -> Figure:
+    """Plot how time and memory of a training step grow, on logarithmic axes.
+
+    Args:
+        curves: dict from a case to what `growth` returns.
+        label: of the axis along which they grow.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    figure, panels = new_figure(8, 4, 2)
+    for axes, key, unit in zip(
+        panels, ("seconds", "memory"), ("seconds a step", "GB a step"), strict=True
+    ):
+        for name, found in curves.items():
+            values = found[key] / (1e9 if key == "memory" else 1)
+            shade = color(name)
+            axes.loglog(
+                found["x"],
+                values,
+                marker="o",
+                markersize=4,
+                color=shade,
+                linestyle="--" if shade == OTHER else "-",
+                label=name,
+            )
+        x = next(iter(curves.values()))["x"]
+        axes.set_xticks(x, [f"{value:.0f}" for value in x])
+        axes.minorticks_off()
+        axes.set(xlabel=label, ylabel=unit)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False)
+    return figure

@@ -3,7 +3,17 @@ import json
 import numpy as np
 import pytest
 
-from diffattn.costs import growth, ratio, read_costs, select
+from diffattn.attention.scores import REGISTRY, get_score
+from diffattn.costs import (
+    Ratio,
+    growth,
+    plot_costs,
+    plot_growth,
+    ratio,
+    read_costs,
+    select,
+)
+from diffattn.figures import COLORS, OTHER
 
 
 def entry(case, round_, seconds, tokens=8, memory=10):
@@ -50,3 +60,36 @@ def test_growth_finds_known_exponents():
 def test_results_are_read_by_name(tmp_path):
     (tmp_path / "steps.json").write_text(json.dumps({"measured": [1, 2]}))
     assert read_costs(tmp_path) == {"steps": [1, 2]}
+
+
+def test_a_cost_is_its_median_between_its_extremes():
+    ratios = {
+        "l1_norm": (Ratio(2.0, 1.5, 4.0, 3), Ratio(1.1, 1.0, 1.2, 3)),
+        "torch": (Ratio(0.5, 0.4, 0.6, 3), Ratio(0.0, 0.0, 0.0, 3)),
+    }
+    time, memory = plot_costs(ratios, "Keras's layer").axes
+    assert time.get_xlabel() == "time, Keras's layer = 1"
+    # From below: PyTorch's, then the score's, then the line at 1.
+    line, dot, other_line, other_dot, _ = time.lines
+    shown = [[*part.get_xdata()] for part in (line, dot, other_line, other_dot)]
+    assert shown == [[0.4, 0.6], [0.5], [1.5, 4.0], [2.0]]
+    assert (line.get_color(), other_line.get_color()) == (OTHER, COLORS["l1_norm"])
+    assert [text.get_text() for text in time.texts] == ["0.50", "2.00"]
+    # A logarithmic axis has no place for 0.
+    assert [text.get_text() for text in memory.texts] == ["1.10"]
+
+
+def test_growth_is_drawn_in_gigabytes_and_what_is_no_score_is_dashed(monkeypatch):
+    monkeypatch.setitem(REGISTRY, "a_new_score", get_score("l1_norm"))
+    measured = [
+        entry(case, 0, 3.0 * tokens**2, tokens, 1e9 * tokens)
+        for case in ("l1_norm", "a_new_score", "keras")
+        for tokens in (125, 250, 500)
+    ]
+    cases = ("l1_norm", "a_new_score", "keras")
+    curves = {case: growth(measured, case, "tokens") for case in cases}
+    seconds, memory = plot_growth(curves, "tokens").axes
+    for line, case in zip(seconds.lines, cases, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), curves[case]["seconds"])
+        assert line.get_linestyle() == ("--" if case == "keras" else "-")
+    np.testing.assert_allclose(memory.lines[0].get_ydata(), [125, 250, 500])

@@ -12,14 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 import matplotlib.image
+import pandas as pd
 import pytest
 import yaml
 
 import diffattn
-from diffattn import Config
 from diffattn.data.datasets import load_data
 from diffattn.data.imdb import IMDB
-from diffattn.studies.catalog import STUDIES
+from diffattn.studies import STUDIES
 from diffattn.studies.results import read_results
 
 ROOT = Path(diffattn.__file__).parents[1]
@@ -118,10 +118,8 @@ GRIDS = {
 @pytest.mark.parametrize("name", GRIDS)
 def test_a_grids_results_are_its_own_and_of_these_data(name):
     configs = GRIDS[name]
-    results = [
-        r for runs in read_results(ROOT / "results" / name).values() for r in runs
-    ]
-    kept = [json.dumps(result["config"]) for result in results]
+    runs = read_results(ROOT / "results" / name)
+    kept = [json.dumps(asdict(config)) for config in runs["config"]]
     wanted = [json.dumps(asdict(config)) for config in configs]
     assert sorted(set(kept)) == sorted(kept)
     assert set(kept) <= set(wanted)
@@ -129,12 +127,11 @@ def test_a_grids_results_are_its_own_and_of_these_data(name):
     fingerprint = IMDB.fingerprint
     if data != "imdb":
         fingerprint = load_data(configs[0]).fingerprint
-    for result in results:
-        provenance = result["provenance"]
-        assert provenance["command"] == Config(**result["config"]).command()
-        assert re.fullmatch(r"[0-9a-f]{40}", provenance["commit"])
-        if "error" not in result:
-            assert provenance["data"]["fingerprint"] == fingerprint
+    for run in runs.itertuples():
+        assert run.provenance["command"] == run.config.command()
+        assert re.fullmatch(r"[0-9a-f]{40}", run.provenance["commit"])
+        if pd.isna(run.error):
+            assert run.provenance["data"]["fingerprint"] == fingerprint
 
 
 def test_the_picture_is_the_one_of_the_results(tmp_path):

@@ -1,19 +1,23 @@
 """Results: what is kept of a study's runs, one small JSON file each."""
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from operator import itemgetter
 from pathlib import Path
 
+import pandas as pd
+
+from diffattn.checks import check_number
 from diffattn.errors import ResultError
 from diffattn.names import METRICS, MODEL_TYPES
+from diffattn.studies import STUDIES
 from diffattn.training.config import Config
 
 
 def result_path(config: Config, folder: str | os.PathLike) -> Path:
-    """The file in a folder that keeps a run's result.
+    """Return the file in a folder that keeps a run's result.
 
     Args:
         config: the run's.
@@ -26,36 +30,94 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
     return Path(folder) / f"{name}-seed-{config.seed}.json"
 
 
-def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
-    """The results in a folder, by what was trained and by seed.
+def result_files(folder: str | os.PathLike) -> list[Path]:
+    """List the files of results in a folder.
 
     Args:
-        folder: where `run_grid` has written them.
+        folder: the folder.
 
     Returns:
-        A dict from `Config.label`, in the order of `MODEL_TYPES`, to a list of the
-        results' dicts (``config``, ``history``, ``metrics``, ``provenance``; or
-        ``config``, ``error`` and ``provenance``), by seed.
+        The paths, sorted; none if there is no such folder.
+    """
+    return sorted(Path(folder).glob("*.json"))
+
+
+def read_results(folder: str | os.PathLike) -> pd.DataFrame:
+    """Read the results in a folder into one frame, a row for each run.
+
+    Args:
+        folder: where `diffattn.studies.runner.run_grid` has written them, or a folder
+            with the folders of `diffattn.studies.STUDIES` in it.
+
+    Returns:
+        A `pandas.DataFrame`, by grid, model and seed, with the columns
+
+        * ``study`` and ``grid``: their names; for results that lie in the folder
+          itself, "" and the folder's name;
+        * ``label`` (`Config.label`), ``attention_type``, ``positional_encoding`` and
+          ``seed``;
+        * the `diffattn.names.METRICS`, ``epochs`` (trained) and ``kept_epoch`` (whose
+          weights were measured, counted from 1); missing where the run failed;
+        * ``error``: why it failed, as text; missing where it did not;
+        * ``config`` (the `Config`), ``history`` (a dict from metric to a list with one
+          number an epoch) and ``provenance`` (a dict).
 
     Raises:
-        ResultError: if a file is no result, or if they cannot be compared.
+        ResultError: if there are no results, if a file is no result, or if the results
+            in a folder cannot be compared.
     """
+    folder = Path(folder)
+    if result_files(folder):
+        rows = _read_grid(folder, study="", grid=folder.resolve().name)
+    else:
+        rows = [
+            row
+            for study in STUDIES.values()
+            for grid in study.grids
+            for row in _read_grid(folder / grid, study.name, grid)
+        ]
+    if not rows:
+        raise ResultError(f"there are no results in {folder}")
+    return pd.DataFrame(rows).astype({"epochs": "Int64", "kept_epoch": "Int64"})
 
-    def place(item):
-        config, _ = item
-        of_type = MODEL_TYPES.index(config.attention_type)
-        return config.positional_encoding, of_type, config.seed
 
-    found = sorted(map(read_result, Path(folder).glob("*.json")), key=place)
+def _read_grid(folder, study, grid):
+    """Read the rows of one grid's results, in the order that tables have."""
+    found = sorted(map(read_result, result_files(folder)), key=_place)
     check_alike([config for config, _ in found], folder)
-    results = {}
-    for config, result in found:
-        results.setdefault(config.label, []).append(result)
-    return results
+    return [
+        {"study": study, "grid": grid, **_row(config, result)}
+        for config, result in found
+    ]
+
+
+def _place(item):
+    """Return the key to sort by: models as in `MODEL_TYPES`, new ones behind, seeds."""
+    config, _ = item
+    name = config.attention_type
+    place = [*MODEL_TYPES, name].index(name)
+    return config.positional_encoding, place, name, config.seed
+
+
+def _row(config, result):
+    metrics = result.get("metrics", {})
+    return {
+        "label": config.label,
+        "attention_type": config.attention_type,
+        "positional_encoding": config.positional_encoding,
+        "seed": config.seed,
+        **{metric: metrics.get(metric, math.nan) for metric in METRICS},
+        "epochs": metrics.get("epochs"),
+        "kept_epoch": metrics.get("kept_epoch"),
+        "error": result.get("error"),
+        "config": config,
+        "history": result.get("history"),
+        "provenance": result.get("provenance"),
+    }
 
 
 def check_alike(configs: Sequence[Config], folder: str | os.PathLike) -> None:
-    """See that runs differ in nothing but what is compared, and the seed.
+    """Check that runs differ in nothing but what is compared, and the seed.
 
     Args:
         configs: the runs'.
@@ -77,7 +139,7 @@ def check_alike(configs: Sequence[Config], folder: str | os.PathLike) -> None:
 
 
 def differences(one: Config, other: Config) -> str:
-    """In which settings two configurations differ, as text; empty if in none."""
+    """Say in which settings two configurations differ; the text is empty if in none."""
     wanted = asdict(other)
     return "; ".join(
         f"{name}={value!r}, not {wanted[name]!r}"
@@ -86,26 +148,17 @@ def differences(one: Config, other: Config) -> str:
     )
 
 
-def without_failed(results: dict[str, list[dict]]) -> dict[str, list[dict]]:
-    """The results that have metrics, not an error.
-
-    Args:
-        results: as `read_results` gives them; what comes back is like it.
-    """
-    return {
-        label: [result for result in found if "error" not in result]
-        for label, found in results.items()
-    }
-
-
 def read_result(path: Path) -> tuple[Config, dict]:
-    """One result, and before it the configuration that it was made with.
+    """Read one result.
 
     Args:
         path: the file's.
 
     Returns:
-        (config, result), the result as in `read_results`.
+        (config, result): the `Config` that the run was made with, and the file's dict
+        of ``config``, ``history``, ``metrics`` and ``provenance``, or of ``config``,
+        ``error`` and ``provenance``. Settings that are newer than the file have their
+        defaults.
 
     Raises:
         ResultError: if the file is no result.
@@ -114,10 +167,12 @@ def read_result(path: Path) -> tuple[Config, dict]:
         result = json.loads(path.read_text())
         config = Config(**result["config"])
         if "error" not in result:
-            itemgetter(*METRICS)(result["metrics"])
+            for metric in METRICS:
+                check_number(metric, result["metrics"][metric])
+        elif not isinstance(result["error"], str):
+            raise TypeError(f"error must be text. Received: {result['error']!r}")
     except KeyError as error:
         raise ResultError(f"{path} is not a result: it has no {error}") from error
     except (TypeError, ValueError) as error:
         raise ResultError(f"{path} is not a result: {error}") from error
-    # Settings that are newer than the file have their defaults.
     return config, {**result, "config": asdict(config)}

@@ -19,7 +19,13 @@ from tqdm.keras import TqdmCallback
 from diffattn.errors import DivergenceError, ResultError
 from diffattn.files import check_folder, read_json, write_json
 from diffattn.provenance import provenance
-from diffattn.studies.results import check_alike, differences, read_result, result_path
+from diffattn.studies.results import (
+    check_alike,
+    differences,
+    read_result,
+    result_files,
+    result_path,
+)
 from diffattn.training.checkpoint import stored_fingerprint
 from diffattn.training.config import Config
 from diffattn.training.fit import fit_and_evaluate
@@ -49,7 +55,7 @@ def run_grid(
     same call goes on.
 
     Args:
-        configs: the runs, as `diffattn.training.config.grid` gives them.
+        configs: the runs, as `diffattn.studies.grid.grid` lists them.
         folder: where the results are, one file TYPE-seed-N.json each.
         cluster: None to train here, one after the other, or the address of a
             `dask.distributed` scheduler, to train on its workers. They need this
@@ -69,7 +75,7 @@ def run_grid(
     missing = [config for config in configs if not _is_there(config, folder)]
     if not missing:
         return
-    there = [read_result(path)[0] for path in folder.glob("*.json")]
+    there = [read_result(path)[0] for path in result_files(folder)]
     check_alike([*there, *configs], folder)
     check_folder(folder)
     trained = (
@@ -148,7 +154,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
         callbacks: a list of `keras.callbacks.Callback`.
 
     Returns:
-        The result, as `read_results` gives it.
+        The result, as `diffattn.studies.results.read_result` returns it.
 
     Raises:
         OSError: if a file cannot be written or read.

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import optimize, stats
+
+if TYPE_CHECKING:
+    from pandas import Series
 
 LEVEL = 0.95
 
@@ -103,8 +107,8 @@ class Comparison:
 
 
 def compare(
-    values: Mapping[int, float],
-    reference: Mapping[int, float],
+    values: "Mapping[int, float] | Series",
+    reference: "Mapping[int, float] | Series",
     *,
     margin: float,
     comparisons: int = 1,
@@ -118,7 +122,8 @@ def compare(
     intervals hold together with at least the level's probability.
 
     Args:
-        values, reference: dicts from seed to value. Only seeds in both count.
+        values, reference: from seed to value, as dicts or as `pandas.Series` with the
+            seeds as their index. Only seeds in both count.
         margin: how far an interval that holds 0 may reach, to say "no difference".
         comparisons: int, how many are made together.
         level: in (0, 1).
@@ -128,7 +133,7 @@ def compare(
         `ROUNDING`; they do not differ if it reaches no further than the margin; else
         there are too few seeds to say.
     """
-    seeds = sorted(values.keys() & reference.keys())
+    seeds = sorted({*values.keys()} & {*reference.keys()})
     difference = estimate(
         [values[seed] - reference[seed] for seed in seeds],
         1 - (1 - level) / comparisons,

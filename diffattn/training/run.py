@@ -19,10 +19,10 @@ import tensorflow as tf
 from diffattn.data.reviews import Reviews
 from diffattn.data.standardization import vectorize
 from diffattn.errors import RunError, UserError
-from diffattn.figures import plot_history
 from diffattn.files import check_folder, read_json, write_json
 from diffattn.names import BASELINE
 from diffattn.training.config import Config
+from diffattn.training.curves import plot_history
 from diffattn.training.fit import compile_classifier, evaluate, fit_and_evaluate
 from diffattn.training.task import Task, get_task
 from diffattn.training.tokens import check_backend, tokenize

@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -84,6 +85,14 @@ def test_only_seeds_that_both_have_are_compared():
     found = compare({0: 1.0, 1: 1.0, 7: 9.0}, {0: 1.0, 1: 1.0, 8: 5.0}, margin=0.1)
     assert found.difference.count == 2
     assert found.difference.mean == 0
+
+
+def test_series_are_compared_by_their_index():
+    values = pd.Series([1.0, 4.0, 9.0], index=[2, 0, 7])
+    reference = pd.Series([3.5, 0.25, 5.0], index=[0, 2, 8])
+    found = compare(values, reference, margin=10)
+    assert found.difference.mean == (0.75 + 0.5) / 2
+    assert found == compare(values.to_dict(), reference.to_dict(), margin=10)
 
 
 # Cohen's tables of paired t tests at 5 %, two-sided, power 80 %.

@@ -20,7 +20,6 @@ from diffattn.data.ceiling import order_blind_ceiling
 from diffattn.data.datasets import load_data
 from diffattn.data.standardization import custom_standardization
 from diffattn.errors import RunError, UserError
-from diffattn.figures import plot_accuracies, plot_history, plot_seeds
 from diffattn.names import MODEL_TYPES
 from diffattn.training import fit
 from diffattn.training.run import _start
@@ -374,16 +373,6 @@ def test_a_checkout_without_a_commit_has_none(tmp_path, monkeypatch):
         subprocess.run(["git", "-C", tmp_path, *arguments], check=True)
     monkeypatch.setattr(provenance, "__file__", str(copy))
     assert provenance.provenance()["commit"] is None
-
-
-def test_a_new_score_has_learning_curves(run):
-    figure = plot_history(run.history, "a_new_score", kept_epoch=1)
-    assert figure.get_suptitle() == "attention type: a_new_score"
-    accuracies = {"a_new_score": [0.7], "none": [0.6]}
-    for figure in (plot_accuracies(accuracies, 0.8), plot_seeds({"x": accuracies})):
-        names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-        assert "a_new_score" in names
-        assert len(names) == 2
 
 
 def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):

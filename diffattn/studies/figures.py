@@ -1,0 +1,91 @@
+"""Figures of many runs: a dot for each seed, and a matrix of means."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from diffattn.figures import color, new_figure
+from diffattn.studies.formatting import make_title
+from diffattn.studies.summaries import TEST_METRICS
+from diffattn.studies.uncertainty import estimate
+
+
+def plot_seeds(
+    runs: pd.DataFrame,
+    metrics: Sequence[str] = TEST_METRICS,
+    bands: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
+    """Plot each seed's value as a dot, with mean and interval, a row for each label.
+
+    Args:
+        runs: of one grid, as `diffattn.studies.results.read_results` returns them; of
+            their columns, ``label``, ``attention_type`` and the metrics are enough.
+        metrics: names of columns, a panel each.
+        bands: dict from a metric to the bounds of a range to be shaded.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    bands = bands or {}
+    models = list(runs.groupby("label", sort=False))[::-1]
+    figure, all_axes = new_figure(
+        8, 1.3 + 0.4 * len(models), len(metrics), squeeze=False, sharey=True
+    )
+    for axes, metric in zip(all_axes[0], metrics, strict=True):
+        if metric in bands:
+            axes.axvspan(*bands[metric], color="#eeeeee", zorder=0)
+        for row, (_, of_label) in enumerate(models):
+            shade = color(of_label["attention_type"].iloc[0])
+            values = of_label[metric].dropna()
+            mean = estimate(values)
+            axes.scatter(values, [row] * mean.count, s=25, color=shade, alpha=0.5)
+            axes.plot(
+                [mean.low, mean.high],
+                [row, row],
+                color=shade,
+                linewidth=5,
+                alpha=0.35,
+                solid_capstyle="butt",
+            )
+            if mean.count > 1:
+                axes.plot(mean.mean, row, "|", color="black", markersize=14)
+        axes.set_yticks(range(len(models)), [label for label, _ in models])
+        axes.set(xlabel=make_title(metric), ylim=(-0.6, len(models) - 0.4))
+        axes.locator_params(axis="x", nbins=4)  # four digits are wide
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Figure:
+    """Plot means as coloured cells with their figures.
+
+    Args:
+        means: numbers by row and column of the picture; NaN for what was not run.
+        label: what the numbers are.
+        low, high: the ends of the colours.
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    rows, columns = means.shape
+    figure, axes = new_figure(3.4 + 0.85 * columns, 1 + 0.42 * rows)
+    image = axes.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    for (row, column), mean in np.ndenumerate(means):
+        is_dark = mean < (low + high) / 2
+        axes.text(
+            column,
+            row,
+            "–" if np.isnan(mean) else f"{mean:.2f}",
+            ha="center",
+            va="center",
+            color="white" if is_dark else "black",
+        )
+    axes.set_yticks(range(rows), means.index)
+    axes.set_xticks(range(columns), means.columns.str.replace(", ", ",\n"))
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, label=label)
+    return figure

@@ -1,0 +1,31 @@
+from itertools import product
+
+import pytest
+
+from diffattn.names import MODEL_TYPES
+from diffattn.studies.grid import grid
+from diffattn.training.config import Config
+
+
+def test_every_type_has_every_seed_and_the_seeds_come_one_after_the_other():
+    configs = grid(data="order", distance=3)
+    asked = product(range(5), MODEL_TYPES)
+    assert [(config.seed, config.attention_type) for config in configs] == [*asked]
+    (one,) = {
+        Config(**{**vars(config), "attention_type": "none", "seed": 0})
+        for config in configs
+    }
+    assert one == Config(data="order", distance=3, attention_type="none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 0}, "seeds must be a positive integer. Received: seeds=0"),
+        ({"attention_types": ["dot"]}, "attention_type must be one of scaled_"),
+        ({"speed": 1}, "speed"),
+    ],
+)
+def test_what_is_out_of_bounds_is_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        grid(**settings)

@@ -1,0 +1,125 @@
+"""The style of all figures."""
+
+import re
+import subprocess
+import sys
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from diffattn.attention.scores import REGISTRY, get_score
+from diffattn.figures import (
+    COLORS,
+    NEW_COLORS,
+    OTHER,
+    color,
+    new_figure,
+    plot_weights,
+    save_figure,
+)
+
+#: What the eye sees in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+EYES = {
+    "usual": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(name, eye):
+    """CIELAB of "#RRGGBB", in which a distance of 2 can just be seen."""
+    rgb = np.array([int(name[n : n + 2], 16) for n in (1, 3, 5)]) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.asarray(EYES[eye]) @ linear, 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722]]
+    to_xyz.append([0.0193, 0.1192, 0.9505])
+    xyz = np.array(to_xyz) @ seen / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_new_colours_can_be_told_from_all_others(eye):
+    old = [*COLORS.values(), OTHER, "#FFFFFF"]
+    pairs = [(new, other) for new in NEW_COLORS for other in old]
+    for a, b in [*pairs, *combinations(NEW_COLORS, 2)]:
+        assert np.linalg.norm(lab(a, eye) - lab(b, eye)) > 12, (a, b)
+
+
+def register(monkeypatch, *names):
+    for name in names:
+        monkeypatch.setitem(REGISTRY, name, get_score("l1_norm"))
+
+
+def test_the_books_models_keep_their_colours(monkeypatch):
+    assert COLORS.keys() == {*REGISTRY, "none"}
+    register(monkeypatch, "a_new_score")
+    assert {name: color(name) for name in COLORS} == COLORS
+
+
+def test_a_new_score_has_a_colour_of_its_own(monkeypatch):
+    assert color("a_new_score") == OTHER
+    names = [f"new_{n}" for n in range(30)]
+    register(monkeypatch, *names)
+    colors = [color(name) for name in names]
+    assert colors == [color(name) for name in names]
+    assert len({*colors, *COLORS.values(), OTHER}) == 30 + len(COLORS) + 1
+    assert all(re.fullmatch("#[0-9A-Fa-f]{6}", one) for one in colors)
+    # One more changes none of those before it.
+    register(monkeypatch, "another")
+    assert colors == [color(name) for name in names]
+
+
+def test_what_is_no_score_is_gray():
+    assert color("torch cdist p=1") == OTHER == "#888888"
+
+
+def test_colours_do_not_load_keras():
+    program = (
+        "import sys; from diffattn.figures import color; "
+        "print(color('torch cdist'), 'keras' in sys.modules)"
+    )
+    run = [sys.executable, "-c", program]
+    answer = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == [OTHER, "False"]
+
+
+def test_a_figure_is_opaque_and_open_above(tmp_path):
+    figure, (left, right) = new_figure(4, 3, 2)
+    assert figure.get_facecolor() == (1, 1, 1, 1)
+    for axes in (left, right):
+        assert not axes.spines["top"].get_visible()
+        assert axes.spines["bottom"].get_visible()
+    save_figure(figure, tmp_path / "figure.png", dpi=100)
+    header = (tmp_path / "figure.png").read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    width, height = np.frombuffer(header[16:], ">u4")
+    assert (width, height) == (400, 300)
+
+
+def test_weights_are_shown_query_by_query_on_one_scale():
+    words = ["not", "good"]
+    weights = np.array([[[0.25, 0.75], [1.0, 0.0]], [[0.5, 0.5], [0.5, 0.5]]])
+    figure = plot_weights(words, weights)
+    *panels, bar = figure.axes
+    assert [axes.get_title() for axes in panels] == ["head 0", "head 1"]
+    for axes, table in zip(panels, weights, strict=True):
+        np.testing.assert_array_equal(axes.images[0].get_array(), table)
+        assert axes.images[0].get_clim() == (0, 1)
+    assert [text.get_text() for text in panels[0].get_yticklabels()] == words
+    assert panels[0].get_ylabel() == "query"
+    assert bar.get_ylabel() == "weight"
