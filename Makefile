@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 # All extras but the benchmark's peers.
-LOCKED = book build cluster jax tensorboard test
+LOCKED = book build cluster jax study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help book test benchmark figures lint lock clean

@@ -73,7 +73,8 @@ def test_the_wheel_installs_by_itself(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
-    modules = {f"diffattn/{path.name}" for path in (ROOT / "diffattn").glob("*.py")}
+    modules = {str(p.relative_to(ROOT)) for p in (ROOT / "diffattn").rglob("*.py*")}
+    modules = {name for name in modules if "__pycache__" not in name}
     assert modules | {"diffattn/py.typed"} <= set(names)
     assert not [name for name in names if name.startswith(("tests", "book"))]
     where = "import diffattn; print(diffattn.attend.__module__, diffattn.__file__)"
