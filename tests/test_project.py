@@ -19,6 +19,7 @@ import yaml
 import diffattn
 from diffattn.data.datasets import load_data
 from diffattn.data.imdb import IMDB
+from diffattn.scores import get_score
 from diffattn.studies import STUDIES
 from diffattn.studies.results import read_results
 
@@ -146,6 +147,22 @@ def test_the_picture_is_the_one_of_the_results(tmp_path):
         assert drawn.shape == shown.shape
         # A dot that has moved is some fifty pixels.
         assert (abs(drawn - shown).max(axis=-1) > 0.1).sum() < 20, picture.name
+
+
+def test_the_readme_has_the_registrys_table():
+    rows = [
+        f"| `{kind.name}` | {formula(kind)} | {kind.cost} | "
+        f"{'of neighbours' if kind.order_aware else 'no'} |"
+        for kind in map(get_score, diffattn.ATTENTION_TYPES)
+    ]
+    assert "\n".join(rows) in (ROOT / "README.md").read_text()
+
+
+def formula(kind):
+    """With the scale that it has by itself, and no bar that ends a cell."""
+    scale = kind.default_scale(4)
+    assert scale == (0.5 if kind.name == "scaled_dot_product" else 1)
+    return kind.plain_formula.replace("|", "\\|") + " / √d" * (scale != 1)
 
 
 def test_public_names_have_docstrings():

@@ -46,7 +46,7 @@ def run_grid(
     cluster: str | None = None,
     progress: bool = True,
 ) -> None:
-    """Train all that a folder of results lacks, and write each result at once.
+    """Train all runs that a folder of results lacks, and write each result at once.
 
     What is there already is not trained again, and a run that was interrupted goes
     on after the last epoch that it finished. A run that diverges, needs more memory
@@ -72,14 +72,16 @@ def run_grid(
     """
     folder = Path(folder)
     _check_distinct(configs, folder)
-    missing = [config for config in configs if not _is_there(config, folder)]
+    missing = [config for config in configs if not _is_finished(config, folder)]
     if not missing:
         return
-    there = [read_result(path)[0] for path in result_files(folder)]
-    check_alike([*there, *configs], folder)
+    finished = [read_result(path)[0] for path in result_files(folder)]
+    check_alike([*finished, *configs], folder)
     check_folder(folder)
     trained = (
-        _here(missing, folder, progress) if cluster is None else _on(cluster, missing)
+        _run_locally(missing, folder, progress)
+        if cluster is None
+        else _run_on_cluster(cluster, missing)
     )
     bar = tqdm(
         trained,
@@ -105,7 +107,7 @@ def run_grid(
 
 
 def _check_distinct(configs, folder):
-    """One of them would be trained for nothing, and take the other's file."""
+    """Check that no two runs have one file: one would be trained for nothing."""
     paths = Counter(result_path(config, folder) for config in configs)
     for path, count in paths.items():
         if count > 1:
@@ -115,7 +117,8 @@ def _check_distinct(configs, folder):
             )
 
 
-def _is_there(config, folder):
+def _is_finished(config, folder):
+    """Tell whether a run has a result, and check that it is the run's own."""
     path = result_path(config, folder)
     if not path.exists():
         return False
@@ -127,11 +130,13 @@ def _is_there(config, folder):
 
 
 def _unfinished(path):
-    """The folder in which a run is kept until its result is."""
+    """Return the folder that holds a run until its result is written."""
     return path.with_name(path.stem + UNFINISHED)
 
 
-def _here(configs: list[Config], folder: Path, progress: bool) -> Iterator:
+def _run_locally(
+    configs: Sequence[Config], folder: Path, progress: bool
+) -> Iterator[tuple[Config, dict]]:
     """Train one after the other, each in a folder that outlives an interruption."""
     for config in configs:
         path = result_path(config, folder)
@@ -175,25 +180,33 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
 
 
 def _make_ready(folder, document, fingerprint):
+<<<<<<< HEAD
     """Empty it, if it is of other settings or other reviews: then another run's."""
     kept = folder / "run.json"
     if kept.exists() and (
         read_json(kept) != document
         or stored_fingerprint(folder) not in (None, fingerprint)
+=======
+    """Empty the folder if it is another run's: of other settings or other reviews."""
+    path = folder / "run.json"
+    if path.exists() and (
+        read_json(path) != document
+        or kept_fingerprint(folder) not in (None, fingerprint)
+>>>>>>> studies
     ):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(kept, document)
+    write_json(path, document)
 
 
 @lru_cache(maxsize=1)
 def _tokenized(config):
-    """Kept for the next run, which mostly has the same data."""
+    """Tokenize the data, and keep them for the next run, which often has the same."""
     return tokenize(config)
 
 
 def _failed(config, error):
-    """A result that says why there is none."""
+    """Make the result of a run that failed: it says why."""
     return {
         "config": asdict(config),
         "error": f"{type(error).__name__}: {error}",
@@ -206,7 +219,9 @@ def _train_anywhere(config):
         return train_one(config, Path(folder) / "run")
 
 
-def _on(address, configs):
+def _run_on_cluster(
+    address: str, configs: Sequence[Config]
+) -> Iterator[tuple[Config, dict]]:
     """Train on a cluster's workers, in any order; a lost worker's runs go to others."""
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -229,7 +244,7 @@ def _on(address, configs):
                 yield config, future.result()
             except KilledWorker as error:
                 yield config, _failed(config, error)
-            except CancelledError as error:  # all that it had, with the scheduler
+            except CancelledError as error:  # the scheduler took all its runs with it
                 raise ResultError(
                     f"the scheduler at {address} does not answer any more; what was "
                     "done is kept"

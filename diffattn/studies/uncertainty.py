@@ -1,4 +1,4 @@
-"""How far a mean over a few seeds can be trusted, and what a difference is worth."""
+"""Statistics of a few seeds: intervals, comparisons, and how many seeds it takes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def half_width(self) -> float:
-        """From the mean to either bound."""
+        """The distance from the mean to either bound."""
         return self.high - self.mean
 
     @property
@@ -50,7 +50,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], level: float = LEVEL) -> Estimate:
-    """The mean of the values, with Student's interval: mean ± t s / √n.
+    """Estimate the mean of values, with Student's interval: mean ± t s / √n.
 
     Args:
         values: floats, independent of each other, as from n seeds.
@@ -63,7 +63,7 @@ def estimate(values: Sequence[float], level: float = LEVEL) -> Estimate:
 
 
 def predict(values: Sequence[float], level: float = LEVEL) -> Estimate:
-    """Where one more value will lie: mean ± t s √(1 + 1/n).
+    """Predict where one more value will lie: mean ± t s √(1 + 1/n).
 
     Args:
         values: floats, independent of each other, as from n seeds.
@@ -155,7 +155,7 @@ def seeds_needed(
     level: float = LEVEL,
     power: float = 0.8,
 ) -> int:
-    """How many seeds `compare` needs to see a difference.
+    """Compute how many seeds `compare` needs to see a difference.
 
     Its paired t test sees a true difference δ among n pairs with the probability
     that a noncentral t variable of n − 1 degrees and noncentrality δ √n / s
