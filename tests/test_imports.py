@@ -24,7 +24,7 @@ def test_importing_the_package_does_not_load_tensorflow():
 
 
 def test_modules_are_attributes():
-    program = "import diffattn; print(diffattn.attention.scores.score.__module__)"
+    program = "import diffattn; print(diffattn.scores.score.__module__)"
     assert answer(program) == ["diffattn.attention.scores"]
 
 

@@ -180,19 +180,11 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
 
 
 def _make_ready(folder, document, fingerprint):
-<<<<<<< HEAD
-    """Empty it, if it is of other settings or other reviews: then another run's."""
-    kept = folder / "run.json"
-    if kept.exists() and (
-        read_json(kept) != document
-        or stored_fingerprint(folder) not in (None, fingerprint)
-=======
     """Empty the folder if it is another run's: of other settings or other reviews."""
     path = folder / "run.json"
     if path.exists() and (
         read_json(path) != document
-        or kept_fingerprint(folder) not in (None, fingerprint)
->>>>>>> studies
+        or stored_fingerprint(folder) not in (None, fingerprint)
     ):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
