@@ -10,7 +10,7 @@ import re
 import sys
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 from diffattn import __version__
@@ -36,9 +36,26 @@ def main(arguments=None):
         options.command(options)
     except KeyboardInterrupt:
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        extra = _extra_with(error.name)
+        if extra is None:
+            raise
+        parser.exit(
+            2,
+            f"{parser.prog}: error: this needs {error.name}, which is not installed: "
+            f"pip install 'diffattn[{extra}]'\n",
+        )
     except (OSError, UserError) as error:  # OSError: a full disk, a file not ours
         message = " ".join(str(error).splitlines())
         parser.exit(2, f"{parser.prog}: error: {message}\n")
+
+
+def _extra_with(module):
+    """The extra of this package that brings a module, None if there is none."""
+    for requirement in metadata.requires("diffattn") or ():
+        if match := re.fullmatch(rf"{module}\b.*extra == .(\w+).", requirement):
+            return match[1]
+    return None
 
 
 def _parse(arguments):

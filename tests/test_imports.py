@@ -1,7 +1,11 @@
 """What can be reached from `import diffattn` alone, each in a process of its own."""
 
+import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +13,8 @@ import pytest
 import tensorflow as tf
 
 import diffattn
+
+ROOT = Path(diffattn.__file__).parents[1]
 
 
 def answer(program, *arguments):
@@ -32,6 +38,76 @@ def test_modules_are_attributes():
 def test_what_there_is_not_is_an_attribute_error(name):
     with pytest.raises(AttributeError, match=f"'diffattn' has no attribute '{name}'"):
         getattr(diffattn, name)
+
+
+#: Before anything else: what is not among the layer's own needs cannot be imported.
+ALONE = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[1].split(","):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+"""
+
+USE_THE_LAYER = """
+import keras, numpy as np
+from diffattn import ATTENTION_TYPES, CustomMultiheadAttention, attend
+from diffattn.scores import Score, register
+
+x = np.random.default_rng(0).normal(size=(4, 5, 6)).astype("float32")
+for name in ATTENTION_TYPES:
+    tokens = keras.Input((5, 6))
+    output = CustomMultiheadAttention(6, 2, attention_type=name)(tokens)
+    model = keras.Model(tokens, keras.layers.Dense(1)(output))
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.train_on_batch(x, np.ones((4, 5, 1)))
+    changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights())]
+    print(name, keras.config.backend(), any(changed))
+"""
+
+
+def outside_of_its_needs():
+    """The modules of all other packages that pyproject.toml names."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    names = {re.match(r"[\w-]+", r)[0] for extra in extras for r in extra}
+    modules = {name.replace("-", "_").lower() for name in names}
+    assert {"tensorflow", "matplotlib", "pooch", "tqdm", "pandas"} <= modules
+    return ",".join(modules - {"jax", "scipy"})  # which needs SciPy itself
+
+
+def test_the_layer_needs_keras_numpy_and_a_backend_alone():
+    run = [sys.executable, "-c", ALONE + USE_THE_LAYER, outside_of_its_needs()]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    found = subprocess.run(run, env=environment, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    expected = [f"{name} jax True" for name in diffattn.ATTENTION_TYPES]
+    assert found.stdout.splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    ("missing", "extra", "command"),
+    [
+        ("tensorflow", "train", ["train"]),
+        ("pooch", "train", ["evaluate", "nowhere"]),
+        ("pandas", "study", ["table", "--from", "."]),
+    ],
+)
+def test_a_command_says_which_extra_it_lacks(missing, extra, command):
+    program = ALONE + "from diffattn.cli import main; main(sys.argv[2:])"
+    run = [sys.executable, "-c", program, missing, *command]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    found = subprocess.run(run, env=environment, capture_output=True, text=True)
+    assert found.returncode == 2
+    (line,) = found.stderr.splitlines()
+    assert line == (
+        f"diffattn: error: this needs {missing}, which is not installed: "
+        f"pip install 'diffattn[{extra}]'"
+    )
 
 
 LOAD = """

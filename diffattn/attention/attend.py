@@ -9,6 +9,7 @@ from typing import Any
 
 from keras import ops
 
+from diffattn.attention.backend import without_autocast
 from diffattn.attention.kernels.softmax import (
     attention_weights,
     softmax_and_weigh,
@@ -20,6 +21,7 @@ from diffattn.attention.shapes import check_shapes, floating, may_equal
 from diffattn.checks import check_scale
 
 
+@without_autocast
 def attend(
     query: Any,
     key: Any,
@@ -68,6 +70,7 @@ def attend(
     return weigh(weights, value), weights
 
 
+@without_autocast
 def attend_lean(
     query: Any,
     key: Any,

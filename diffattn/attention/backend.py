@@ -1,28 +1,32 @@
 """What Keras leaves to the backend, in one place."""
 
-from functools import cache
+import math
+import traceback
+from contextlib import ExitStack
+from functools import cache, partial, wraps
 
 import keras
 from keras import ops
 
 
 @cache
-def compiled(function, written_down=None):
-    """The function through XLA where Keras runs on TensorFlow, else as it is.
+def compiled(function, plain=None):
+    """Compile the function with XLA where Keras runs on TensorFlow.
 
     TensorFlow runs one operation after the other and writes each result into
     memory; XLA makes one loop of many. JAX compiles everything with XLA anyway.
+    A graph that is exported gets TensorFlow's own operations: other programs know
+    nothing of XLA.
 
     Args:
         function: of tensors (or None), without Python side effects, that returns a
             tensor or a tuple of them.
-        written_down: the same function for TensorFlow to differentiate, if there is
-            one that takes fewer operations; by default the function itself.
+        plain: the same function for TensorFlow to differentiate, if there is one
+            that takes fewer operations; by default the function itself.
 
     Returns:
-        A function with the same arguments and results. Its gradient is not compiled
-        and computed only if asked for, which a gradient by hand does not do: it is
-        there for the second derivatives.
+        A function with the same arguments and results. Its derivatives are not
+        compiled, and are computed only if asked for.
     """
     if keras.config.backend() != "tensorflow":
         return function
@@ -31,28 +35,65 @@ def compiled(function, written_down=None):
     run = tf.function(function, jit_compile=True, autograph=False)
 
     def call(*tensors):
-        flowing = [x is not None and x.dtype.is_floating for x in tensors]
+        return (function if exporting() else run)(*tensors)
 
-        def filled(floats):
-            floats = iter(floats)
-            pairs = zip(tensors, flowing, strict=True)
-            return [next(floats) if flows else x for x, flows in pairs]
+    return differentiated_as(plain or function, call)
+
+
+def exporting():
+    """Tell whether TensorFlow traces a graph to hand it to another program.
+
+    `keras.Model.export` in every format, `tf.saved_model.save`, and TFLite's and ONNX's
+    converters ask for a concrete function; `fit` and `predict` call theirs. TensorFlow
+    tells the one from the other by the call stack alone.
+    """
+    if keras.config.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly() and any(
+        "get_concrete_function" in frame.f_code.co_name
+        for frame, _ in traceback.walk_stack(None)
+    )
+
+
+def differentiated_as(plain, function):
+    """Compute `function`, but let TensorFlow differentiate `plain` instead.
+
+    TensorFlow cannot differentiate XLA's loops, nor branches and loops in every mode.
+    The other backends differentiate the function itself.
+
+    Args:
+        plain: function of tensors (or None) that returns a tensor or several.
+        function: another way to compute the same.
+
+    Returns:
+        A function with the same arguments and results.
+    """
+    if keras.config.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    def call(*tensors):
+        tensors = [None if x is None else tf.convert_to_tensor(x) for x in tensors]
+        given = [x for x in tensors if x is not None]
+
+        def filled(given):
+            given = iter(given)
+            return [None if x is None else next(given) for x in tensors]
+
+        if _have_tangents(given):
+            return plain(*tensors)
 
         @tf.custom_gradient
-        def differentiable(*floats):
+        def differentiable(*given):
             def gradient(*upstream):
-                here = _of_this_graph(floats)
-                with tf.GradientTape() as tape:
-                    tape.watch(here)
-                    found = (written_down or function)(*filled(here))
-                zero = tf.UnconnectedGradients.ZERO
-                return tape.gradient(found, here, upstream, zero)
+                return _gradients(lambda *x: plain(*filled(x)), given, upstream)
 
             # Else TensorFlow prepares a gradient, which XLA's loops do not allow.
-            return run(*filled(tf.stop_gradient(x) for x in floats)), gradient
+            return function(*filled(map(tf.stop_gradient, given))), gradient
 
-        pairs = zip(tensors, flowing, strict=True)
-        return differentiable(*_of_this_graph(x for x, flows in pairs if flows))
+        return differentiable(*_of_this_graph(given))
 
     return call
 
@@ -63,61 +104,231 @@ def _of_this_graph(tensors):
     A gradient of a gradient reaches, and its tape follows, only what belongs to
     the graph that it differentiates.
     """
-    if keras.config.backend() != "tensorflow":
-        return tensors
     import tensorflow as tf
 
     return [tf.identity(x) for x in tensors]
 
 
-def custom_gradient(function):
-    """`keras.ops.custom_gradient` for a gradient that takes the upstream one alone.
+def _gradients(function, tensors, upstream):
+    """The gradients of the function by the tensors, None by those of integers."""
+    import tensorflow as tf
 
-    The backends hand it over by position or by name, with other things or without.
-    The gradient can be differentiated again, as far as its own operations can.
+    tensors = _of_this_graph(tensors)
+    floats = [x for x in tensors if x.dtype.is_floating]
+    zero = tf.UnconnectedGradients.ZERO
+    if tf.executing_eagerly():
+        with tf.GradientTape() as tape:
+            tape.watch(floats)
+            value = function(*tensors)
+        found = tape.gradient(value, floats, upstream, zero)
+    else:
+        # A tape would record nothing while a forward accumulator differentiates.
+        value = function(*tensors)
+        found = tf.gradients(value, floats, upstream, unconnected_gradients=zero)
+    found = iter(found)
+    return [next(found) if x.dtype.is_floating else None for x in tensors]
+
+
+def _have_tangents(tensors):
+    """Whether a `tf.autodiff.ForwardAccumulator` differentiates by the tensors.
+
+    It follows the operations inside of a `tf.custom_gradient` and takes their
+    derivatives, not those given (tensorflow/tensorflow#60071).
+    """
+    from tensorflow.python.eager import forwardprop_util
+
+    return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
+
+
+def custom_gradient(plain):
+    """Give a function a gradient by hand, for the first derivative in reverse mode.
+
+    All other derivatives are those of `plain`: in forward mode, of the gradient
+    again, and in PyTorch under a transformation of `torch.func`. They take the
+    memory that `plain` takes.
 
     Args:
-        function: of tensors, which returns its value and a function from the
-            upstream gradient to the gradients by the tensors.
+        plain: the same function of tensors and constants, as `function`, of
+            operations that the backend differentiates any number of times in any
+            mode. It returns the value.
 
     Returns:
-        A function of the same tensors that returns the value.
+        A decorator for a function of tensors, and by name of constants (tensors
+        without a gradient, or None), which returns its value and a function from
+        the upstream gradient to the gradients by the tensors. What it makes of it
+        takes the same arguments and returns the value.
     """
-    if keras.config.backend() == "torch":
-        return _custom_gradient_in_torch(function)
+    with_gradient = {
+        "tensorflow": _custom_gradient_in_tensorflow,
+        "jax": _custom_gradient_in_jax,
+        "torch": _custom_gradient_in_torch,
+    }[keras.config.backend()]
 
-    @ops.custom_gradient
-    def differentiable(*tensors):
-        value, gradient = function(*_of_this_graph(tensors))
+    def decorate(function):
+        differentiable = with_gradient(function, plain)
 
-        def backward(*args, upstream=None):
-            return gradient(args[0] if upstream is None else upstream)
+        @wraps(function)
+        def call(*tensors, **constants):
+            return differentiable(map(ops.convert_to_tensor, tensors), constants)
 
-        return value, backward
+        return call
 
-    return differentiable
+    return decorate
 
 
-def _custom_gradient_in_torch(function):
+def _custom_gradient_in_tensorflow(function, plain):
+    import tensorflow as tf
+
+    def call(tensors, constants):
+        tensors = list(tensors)
+        if _have_tangents(tensors):
+            return plain(*tensors, **constants)
+
+        @tf.custom_gradient
+        def differentiable(*tensors):
+            return function(*_of_this_graph(tensors), **constants)
+
+        return differentiable(*tensors)
+
+    return call
+
+
+def _custom_gradient_in_jax(function, plain):
+    """`custom_gradient`; with `jax.custom_vjp` there would be no forward mode.
+
+    The derivative is a linear map L of the tangents t for which L and its transpose
+    are computed in two ways, L in forward mode and Lᵀ by hand. JAX lets one say so of
+    the solution of linear equations: (t, L t) solves u = t, y − L u = 0.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    @jax.custom_jvp
+    def differentiable(tensors, constants):
+        return function(*tensors, **constants)[0]
+
+    @differentiable.defjvp
+    def derivative(primals, tangents):
+        (tensors, constants), (tangents, _) = primals, tangents
+        value, gradient = function(*tensors, **constants)
+
+        def forward(tangents):
+            of_tensors = partial(plain, **constants)
+            return jax.jvp(of_tensors, tensors, tangents)[1]
+
+        def equations(unknown):
+            u, y = unknown
+            y = y - forward(u)
+            # JAX transposes only what depends on the tensors in all its parts.
+            nothing = _nothing(*tensors)
+            return tuple(_plus(x, _nothing(x) * nothing) for x in u), _plus(
+                y, _nothing(y) * nothing
+            )
+
+        def solve(_, right):
+            t, zero = right
+            return t, zero + forward(t)
+
+        def transpose_solve(_, right):
+            t, upstream = right
+            return tuple(map(jnp.add, t, gradient(upstream))), upstream
+
+        # For the same reason each part of the right side is linear in all tangents.
+        nothing = _nothing(*tangents)
+        right = (
+            tuple(_plus(t, nothing) for t in tangents),
+            _plus(jnp.zeros_like(value), nothing),
+        )
+        _, tangent = jax.lax.custom_linear_solve(
+            equations, right, solve, transpose_solve
+        )
+        return value, tangent
+
+    return lambda tensors, constants: differentiable(tuple(tensors), constants)
+
+
+def _nothing(*tensors):
+    """No entry of any of the tensors, which for JAX still depends on each."""
+    return sum(ops.cast(ops.ravel(x)[:0], tensors[0].dtype) for x in tensors)
+
+
+def _plus(x, nothing):
+    """`x`, which for JAX depends on `nothing` too; XLA leaves this out."""
+    zeros = ops.pad(ops.cast(nothing, x.dtype), [[0, math.prod(x.shape)]])
+    return x + ops.reshape(zeros, x.shape)
+
+
+def _custom_gradient_in_torch(function, plain):
     """`custom_gradient`; Keras's own would take what the gradient uses for constant."""
     import torch
 
     class Differentiable(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, *tensors):
+        def forward(ctx, constants, *tensors):
             ctx.save_for_backward(*tensors)
-            value, ctx.gradient = function(*tensors)
+            ctx.constants = constants
+            value, ctx.gradient = function(*tensors, **constants)
             return value
 
         @staticmethod
+        @without_autocast
         def backward(ctx, upstream):
-            gradient = ctx.gradient
-            if torch.is_grad_enabled():
-                # Somebody differentiates again; the forward pass recorded nothing.
-                _, gradient = function(*ctx.saved_tensors)
-            return gradient(upstream)
+            if not torch.is_grad_enabled():
+                return None, *ctx.gradient(upstream)
+            # Somebody differentiates again; the forward pass recorded nothing.
+            tensors = ctx.saved_tensors
+            needed = ctx.needs_input_grad[1:]
+            found = iter(
+                torch.autograd.grad(
+                    plain(*tensors, **ctx.constants),
+                    [x for x, needs in zip(tensors, needed, strict=True) if needs],
+                    upstream,
+                    create_graph=True,
+                    materialize_grads=True,
+                )
+            )
+            return None, *[next(found) if needs else None for needs in needed]
 
-    return lambda *tensors: Differentiable.apply(*map(ops.convert_to_tensor, tensors))
+    def call(tensors, constants):
+        tensors = list(tensors)
+        # `torch.func` and forward mode know no function with such a gradient.
+        transformed = torch._C._are_functorch_transforms_active() or any(
+            torch.autograd.forward_ad.unpack_dual(x).tangent is not None
+            for x in tensors
+        )
+        if transformed:
+            return plain(*tensors, **constants)
+        return Differentiable.apply(constants, *tensors)
+
+    return call
+
+
+def without_autocast(function):
+    """Compute in the dtypes of the tensors given, also under PyTorch's autocast.
+
+    It would take half precision for every matrix product, those of scores too.
+
+    Args:
+        function: of tensors among other arguments.
+
+    Returns:
+        The same function, outside of any `torch.autocast`.
+    """
+    if keras.config.backend() != "torch":
+        return function
+    import torch
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        with ExitStack() as stack:
+            for x in (*args, *kwargs.values()):
+                if torch.is_tensor(x) and torch.amp.is_autocast_available(
+                    x.device.type
+                ):
+                    stack.enter_context(torch.autocast(x.device.type, enabled=False))
+            return function(*args, **kwargs)
+
+    return call
 
 
 def map_in_turn(function, xs, shape):

@@ -253,7 +253,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
         # A mask of keys alone leaves the lean paths open that one of pairs closes.
         output = without_padding(output, query_mask)
         output = ops.transpose(output, (0, 2, 1, 3))
-        output = ops.reshape(output, (*ops.shape(output)[:2], self.embed_dim))
+        output = ops.reshape(output, (*ops.shape(query)[:2], self.embed_dim))
         output = self.output_projection(output)
         if not return_attention_scores:
             return output
@@ -279,7 +279,11 @@ class CustomMultiheadAttention(keras.layers.Layer):
         """
         x = without_padding(x, mask, axis=1)
         heads, head_dim = self.num_heads, self.head_dim
-        if x.shape[-1] < head_dim and projection.quantization_mode is None:
+        if heads == 1:
+            # Not as below: with one head, TensorFlow on oneDNN gets that product
+            # wrong, and ONNX converters the reshape.
+            x = ops.expand_dims(projection(x), 1)
+        elif x.shape[-1] < head_dim and projection.quantization_mode is None:
             # Straight to the heads: no copy turns tokens and heads about, and the
             # bias is the weight of one more feature, which is 1 for all tokens.
             x, kernel = ops.cast(x, self.compute_dtype), projection.kernel
@@ -289,8 +293,10 @@ class CustomMultiheadAttention(keras.layers.Layer):
             kernel = ops.reshape(kernel, (-1, heads, head_dim))
             x = ops.matmul(x[:, None], ops.transpose(kernel, (1, 0, 2))[None])
         else:
-            x = projection(x)
-            x = ops.reshape(x, (*ops.shape(x)[:2], heads, head_dim))
+            # The input's shape, here and for the output: ONNX's converter mistakes
+            # the projection's for that of its matrix product, which has two axes.
+            shape = (*ops.shape(x)[:2], heads, head_dim)
+            x = ops.reshape(projection(x), shape)
             x = ops.transpose(x, (0, 2, 1, 3))
         return without_padding(x, mask)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from keras import ops
 
+from diffattn.attention.backend import without_autocast
 from diffattn.attention.kernels.cosine import cosines
 from diffattn.attention.kernels.distances import minus_l1, minus_l2
 from diffattn.attention.kernels.per_feature import attend_per_feature
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+@without_autocast
 def score(
     query: Any,
     key: Any,

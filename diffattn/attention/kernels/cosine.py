@@ -21,7 +21,12 @@ def cosines(query: Any, key: Any) -> Any:
     return _cosines(query, key)
 
 
-@custom_gradient
+def _plain_cosines(query, key):
+    q, _, k, _ = _units(query, key)
+    return ops.einsum("bhtd,bhsd->bhts", q, k)
+
+
+@custom_gradient(_plain_cosines)
 def _cosines(query, key):
     # Compiling takes longer than it saves where there is little to compute.
     run = (lambda function: function) if few_terms(query, key) else compiled
@@ -41,12 +46,14 @@ def _units(query, key):
 
 def _unit(x):
     """Rows of length 1, and what each was multiplied with; 0 and 0 for a zero row."""
-    # The largest entry goes first, so that tiny rows do not square to 0.
-    largest = ops.max(ops.abs(x), axis=-1, keepdims=True, initial=0)
+    # The largest entry goes first, so that tiny rows do not square to 0. The result
+    # does not depend on it, and so the derivatives need not.
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=-1, keepdims=True, initial=0))
     nonzero = largest > 0
     scaled = x / ops.where(nonzero, largest, 1)
-    length = ops.sqrt(ops.sum(ops.square(scaled), axis=-1, keepdims=True))
-    unit = scaled / ops.where(nonzero, length, 1)
+    squared = ops.sum(ops.square(scaled), axis=-1, keepdims=True)
+    length = ops.sqrt(ops.where(nonzero, squared, 1))
+    unit = scaled / length
     return unit, ops.where(nonzero, 1 / ops.where(nonzero, length * largest, 1), 0)
 
 

@@ -13,7 +13,11 @@ from functools import cache, partial
 
 from keras import ops
 
-from diffattn.attention.backend import compiled, custom_gradient
+from diffattn.attention.backend import (
+    compiled,
+    custom_gradient,
+    differentiated_as,
+)
 from diffattn.attention.kernels.sizes import few_terms
 
 #: Terms of a sum that are written out one after the other in a loop's body.
@@ -35,11 +39,15 @@ def minus_l1(query, key):
         A tensor of shape (B, H, T, S).
     """
     if few_terms(query, key):
-        return _sum_written_down(_minus_abs, query, key)
+        return _plain_l1(query, key)
     return _minus_l1(query, key)
 
 
-@custom_gradient
+def _plain_l1(query, key):
+    return _plain_sum(_minus_abs, query, key)
+
+
+@custom_gradient(_plain_l1)
 def _minus_l1(query, key):
     def gradient(g):
         return _compiled(_gradients_of_sum, _minus_sign)(query, key, g)
@@ -64,13 +72,23 @@ def minus_l2(query, key):
         A tensor of shape (B, H, T, S).
     """
     if few_terms(query, key):
-        squared = _sum_written_down(ops.square, query, key)
-        positive = squared > 0
-        return -ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
+        return _plain_l2(query, key)
     return _minus_l2(query, key)
 
 
-@custom_gradient
+def _plain_l2(query, key):
+    squared = _plain_sum(ops.square, query, key)
+    positive = squared > 0
+    return -ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
+
+
+def _plain_gradients_of_l2(query, key, g):
+    # The derivative of −‖q − k‖ by q is (q − k) / −‖q − k‖.
+    g = ops.divide_no_nan(g, _plain_l2(query, key))
+    return _plain_gradients(_itself, query, key, g)
+
+
+@custom_gradient(_plain_l2)
 def _minus_l2(query, key):
     # The mean, but 0 where there are no keys.
     count = ops.cast(ops.maximum(ops.shape(key)[2], 1), key.dtype)
@@ -82,10 +100,9 @@ def _minus_l2(query, key):
         lambda: _compiled(_sum_over_features, ops.square)(query, key),
         lambda: by_product,
     )
-    scores = -_root(squared)
+    scores = -ops.sqrt(squared)
 
-    def gradient(g):
-        # The derivative of −‖q − k‖ by q is (q − k) / −‖q − k‖.
+    def by_hand(query, key, g):
         g = ops.divide_no_nan(g, scores)
         return ops.cond(
             near,
@@ -96,17 +113,11 @@ def _minus_l2(query, key):
             ),
         )
 
-    return scores, gradient
-
-
-@custom_gradient
-def _root(x):
-    """√x, with derivatives 0 where x = 0: how `_minus_l2` depends on distances."""
-
     def gradient(g):
-        return ops.divide_no_nan(g, 2 * _root(x))
+        gradients = differentiated_as(_plain_gradients_of_l2, by_hand)
+        return gradients(query, key, g)
 
-    return ops.sqrt(x), gradient
+    return scores, gradient
 
 
 def _squared_by_product(query, key):
@@ -133,12 +144,12 @@ def _differences(query, key):
     return ops.expand_dims(query, 3) - ops.expand_dims(key, 2)
 
 
-def _sum_written_down(term, query, key):
+def _plain_sum(term, query, key):
     """What `_sum_over_features` computes, through all terms at once."""
     return ops.sum(term(_differences(query, key)), axis=-1)
 
 
-def _gradients_written_down(derivative, query, key, g):
+def _plain_gradients(derivative, query, key, g):
     """What `_gradients_of_sum` computes, through all terms at once."""
     terms = g[..., None] * derivative(_differences(query, key))
     return ops.sum(terms, axis=3), -ops.sum(terms, axis=2)
@@ -147,11 +158,11 @@ def _gradients_written_down(derivative, query, key, g):
 @cache
 def _compiled(function, term):
     """`_sum_over_features` or `_gradients_of_sum`, compiled for the term."""
-    written_down = {
-        _sum_over_features: _sum_written_down,
-        _gradients_of_sum: _gradients_written_down,
+    plain = {
+        _sum_over_features: _plain_sum,
+        _gradients_of_sum: _plain_gradients,
     }[function]
-    return compiled(partial(function, term), partial(written_down, term))
+    return compiled(partial(function, term), partial(plain, term))
 
 
 def _minus_abs(x):
@@ -177,7 +188,8 @@ def _sum_over_features(term, query, key):
     def add(n, total):
         q_n, k_n = _chunk(q, 0, n, chunk), _chunk(k, 0, n, chunk)
         for c in range(chunk):
-            total = total + term(q_n[c][..., None] - k_n[c][..., None, :])
+            differences = ops.expand_dims(q_n[c], -1) - ops.expand_dims(k_n[c], -2)
+            total = total + term(differences)
         return total
 
     pairs = (*ops.shape(query)[:3], ops.shape(key)[2])

@@ -19,6 +19,9 @@ they are taken at once, else for a block of features at a time, in one of two wa
 - Whatever the scores are, the block's weights are computed, used and forgotten.
 - Where a block's scores differ little from one another, the sums come from a series
   (`series`).
+
+A graph that is exported goes through the keys one after the other instead: other
+programs know neither XLA nor, all of them, a list of blocks or a choice of four.
 """
 
 import math
@@ -29,10 +32,17 @@ import keras
 import numpy as np
 from keras import ops
 
-from diffattn.attention.backend import compiled, custom_gradient, map_in_turn
+from diffattn.attention.backend import (
+    compiled,
+    custom_gradient,
+    differentiated_as,
+    exporting,
+    map_in_turn,
+)
 from diffattn.attention.kernels import series
+from diffattn.attention.kernels.shift import previous
 from diffattn.attention.kernels.sizes import few_terms
-from diffattn.attention.kernels.softmax import masked_softmax
+from diffattn.attention.kernels.softmax import LOWEST, masked_softmax
 
 #: Scores that a block may hold: many enough to keep the cores busy, few enough to
 #: take little memory.
@@ -65,35 +75,73 @@ def attend_per_feature(
     query = scale * query
     x, y = _with_previous(query, -1), _with_previous(key, 1)
     v = ops.transpose(value, (0, 1, 3, 2))
-    sums = _at_once if few_terms(query, key) else _in_blocks
-    output = _output(x, y, v, *sums(x, y, mask, dropout_mask))
+    if exporting() and dropout_mask is None:
+        output = _key_after_key(x, y, v, mask)
+    else:
+        lean = custom_gradient(_plain_output)(partial(_output, few_terms(query, key)))
+        output = lean(x, y, v, mask=mask, dropout_mask=dropout_mask)
     return ops.cast(ops.transpose(output, (0, 1, 3, 2)), given)
 
 
-def _output(x, y, v, forward, backward):
+def _plain_output(x, y, v, mask, dropout_mask):
+    return _at_once(_forward, x, y, v, mask, dropout_mask)[..., 0, :]
+
+
+def _output(few, x, y, v, mask, dropout_mask):
     """The output (B, H, d, T) for x (B, H, d, 2, T), y (B, H, d, 2, S), v (B, H, d, S).
 
-    ``forward`` gives o_i and ∂o_i/∂x_i as (B, H, d, 3, T); ``backward`` gives ∂L/∂v_j
-    and ∂L/∂y_j as (B, H, d, 3, S).
+    In `forward` are o_i and ∂o_i/∂x_i as (B, H, d, 3, T), in `backward` ∂L/∂v_j and
+    ∂L/∂y_j as (B, H, d, 3, S).
     """
 
-    @custom_gradient
-    def output(x, y, v):
-        found = forward(x, y, v)
-        o, covariance = found[..., 0, :], found[..., 1:, :]
+    def sums(direction, *tensors):
+        run = partial(_at_once, direction)
+        if not few:
+            run = differentiated_as(run, partial(_in_blocks, direction))
+        return run(*tensors, mask, dropout_mask)
 
-        def gradient(g):
-            back = backward(x, y, v, o, g)
-            return g[..., None, :] * covariance, back[..., 1:, :], back[..., 0, :]
+    forward = sums(_forward, x, y, v)
+    o, covariance = forward[..., 0, :], forward[..., 1:, :]
 
-        return o, gradient
+    def gradient(g):
+        backward = sums(_backward, x, y, v, o, g)
+        return g[..., None, :] * covariance, backward[..., 1:, :], backward[..., 0, :]
 
-    return output(x, y, v)
+    return o, gradient
 
 
-def _at_once(x, y, mask, dropout_mask):
-    """`_output`'s forward and backward through the weights of all features."""
-    features = ops.shape(x)[:3]
+def _key_after_key(x, y, v, mask):
+    """The output as `_output` has it, with no more than one weight a query at a time.
+
+    With the largest score m of the keys so far, Σ_j exp(s_j − m) v_j and
+    Σ_j exp(s_j − m) are carried on, and rescaled when m grows.
+    """
+
+    def add(j, carried):
+        largest, total, weighted = carried
+        y_j, v_j = (ops.expand_dims(ops.take(z, j, axis=-1), -1) for z in (y, v))
+        scores = ops.sum(x * y_j, axis=3)
+        if mask is not None:
+            last = ops.minimum(j, ops.shape(mask)[3] - 1)
+            allowed = ops.expand_dims(ops.take(mask, last, axis=3), 2)
+            scores = ops.where(allowed, scores, LOWEST)
+        new = ops.maximum(largest, scores)
+        rescale, weight = ops.exp(largest - new), ops.exp(scores - new)
+        if mask is not None:
+            weight = ops.where(allowed, weight, 0)
+        return new, total * rescale + weight, weighted * rescale + weight * v_j
+
+    # The shape of the scores with one key, also where TensorFlow does not know it.
+    zero = ops.zeros_like(x[:, :, :, 0])
+    start = zero + LOWEST, zero, zero
+    _, total, weighted = ops.fori_loop(0, ops.shape(y)[4], add, start)
+    return weighted / ops.where(total > 0, total, 1)
+
+
+def _at_once(direction, *tensors):
+    """`_forward` or `_backward` through the weights of all features."""
+    *tensors, mask, dropout_mask = tensors
+    features = ops.shape(tensors[0])[:3]
 
     def pairs(z):
         """(B, H, T, S) to (B·H·d, T, S); an axis of length 1 may stand for T or S."""
@@ -102,16 +150,10 @@ def _at_once(x, y, mask, dropout_mask):
         rest = ops.shape(z)[2:]
         return _joined(ops.broadcast_to(z[:, :, None], (*features, *rest)))
 
-    def one_way(direction):
-        def run(*tensors):
-            x, y, *others = map(_joined, tensors)
-            sums = _exact_sums(direction, x, y, pairs(mask), pairs(dropout_mask))
-            found = direction(sums, x, y, *others)
-            return ops.reshape(found, (*features, *ops.shape(found)[1:]))
-
-        return run
-
-    return one_way(_forward), one_way(_backward)
+    x, y, *others = map(_joined, tensors)
+    sums = _exact_sums(direction, x, y, pairs(mask), pairs(dropout_mask))
+    result = direction(sums, x, y, *others)
+    return ops.reshape(result, (*features, *ops.shape(result)[1:]))
 
 
 def _joined(x):
@@ -120,8 +162,10 @@ def _joined(x):
     return ops.reshape(x, (math.prod(shape[:3]), *shape[3:]))
 
 
-def _in_blocks(x, y, mask, dropout_mask):
-    """`_output`'s forward and backward, a block of features at a time."""
+def _in_blocks(direction, *tensors):
+    """`_forward` or `_backward`, a block of features at a time."""
+    *tensors, mask, dropout_mask = tensors
+    x, y, *_ = tensors
     (batch, heads, dim, _, queries), keys = ops.shape(x), ops.shape(y)[4]
     # What differs between heads must not meet in a block.
     groups = (
@@ -134,6 +178,7 @@ def _in_blocks(x, y, mask, dropout_mask):
     blocks_in_a_group = in_a_group // features
     number = batch * groups * blocks_in_a_group
     degrees = series.degrees_for(mask, dropout_mask, y.shape[4])
+    length = queries if direction is _forward else keys
 
     def pairs(n):
         """Mask and dropout of block n, each of shape (1, T or 1, S) or None."""
@@ -142,23 +187,13 @@ def _in_blocks(x, y, mask, dropout_mask):
             _of_head(z, group // groups, group % groups) for z in (mask, dropout_mask)
         ]
 
-    def one_way(direction, length):
-        def of_block(block):
-            n, x, y, *others = block
-            return _dispatch(direction, x, y, others, *pairs(n), degrees)
+    def of_block(block):
+        n, x, y, *others = block
+        return _dispatch(direction, x, y, others, *pairs(n), degrees)
 
-        def run(*tensors):
-            blocks = [
-                ops.reshape(z, (number, features, *ops.shape(z)[3:])) for z in tensors
-            ]
-            found = map_in_turn(
-                of_block, (ops.arange(number), *blocks), (features, 3, length)
-            )
-            return ops.reshape(found, (batch, heads, dim, 3, length))
-
-        return run
-
-    return one_way(_forward, queries), one_way(_backward, keys)
+    blocks = [ops.reshape(z, (number, features, *ops.shape(z)[3:])) for z in tensors]
+    result = map_in_turn(of_block, (ops.arange(number), *blocks), (features, 3, length))
+    return ops.reshape(result, (batch, heads, dim, 3, length))
 
 
 def _features_in_a_block(features, queries, keys):
@@ -179,9 +214,7 @@ def _features_in_a_block(features, queries, keys):
 def _with_previous(x, sign):
     """(B, H, T, d) to (B, H, d, 2, T): each feature, and sign times its prev."""
     x = ops.transpose(x, (0, 1, 3, 2))
-    # Padded first and cut then, which is right for no tokens too.
-    previous = ops.pad(sign * x, [[0, 0], [0, 0], [0, 0], [1, 0]])[..., :-1]
-    return ops.stack([x, previous], axis=3)
+    return ops.stack([x, sign * previous(x, axes=(3,))], axis=3)
 
 
 def _of_head(pairs, batch, head):
@@ -239,11 +272,7 @@ def _compiled_series(direction, degree):
         sums = series.sums_by_moments(xi, eta, w, degree, over_keys=over_keys)
         return direction(sums, x, y, *others)
 
-    def by_weights(xi, eta, w, x, y, *others):
-        # The series is a function of x and y alone, and this is the same one.
-        return direction(_exact_sums(direction, x, y, w > 0, None), x, y, *others)
-
-    return compiled(by_moments, by_weights)
+    return compiled(by_moments)
 
 
 def _exact_sums(direction, x, y, mask, dropout_mask):

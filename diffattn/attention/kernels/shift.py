@@ -1,5 +1,6 @@
 """One step back along the tokens, written once: `previous`, and the sum with it."""
 
+from functools import cache
 from typing import Any
 
 from keras import ops
@@ -46,14 +47,22 @@ def plus_previous(products: Any, weight: float, lag: int = 1) -> Any:
         A tensor of the products' shape.
     """
 
+    return _plus_previous(weight, lag)(products)
+
+
+@cache
+def _plus_previous(weight, lag):
     def plus(x, y):
         return x - y if weight == -1 else x + weight * y
 
-    @custom_gradient
+    def plain(products):
+        return plus(products, previous(products, lag, _PAIRS))
+
+    @custom_gradient(plain)
     def total(products):
         def gradient(g):
-            return plus(g, following(g, lag, _PAIRS))
+            return (plus(g, following(g, lag, _PAIRS)),)
 
-        return plus(products, previous(products, lag, _PAIRS)), gradient
+        return plain(products), gradient
 
-    return total(products)
+    return total

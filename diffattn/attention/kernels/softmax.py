@@ -83,31 +83,37 @@ def softmax_and_weigh(scores: Any, value: Any, mask: Any, dropout_mask: Any) -> 
         A tensor of shape (B, H, T, e).
     """
 
-    @custom_gradient
-    def output(scores, value):
-        weights = attention_weights(scores, mask, value.dtype)
-        output = weigh(weights, value, dropout_mask)
+    return _softmax_and_weigh(scores, value, mask=mask, dropout_mask=dropout_mask)
 
-        def gradient(g):
-            g_o = ops.sum(g * output, axis=-1, keepdims=True)
-            if dropout_mask is None:
-                # g_i · v_j − g_i · o_i as one matrix product.
-                g_v = _products(
-                    ops.concatenate([g, -g_o], axis=-1),
-                    ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1),
-                )
-                dropped = weights
-            else:
-                g_v = ops.cast(dropout_mask, g.dtype) * _products(g, value) - g_o
-                dropped = weights * ops.cast(dropout_mask, weights.dtype)
-            return (
-                ops.cast(weights * g_v, scores.dtype),
-                ops.einsum("bhts,bhte->bhse", dropped, g),
+
+def _plain_softmax_and_weigh(scores, value, mask, dropout_mask):
+    return weigh(attention_weights(scores, mask, value.dtype), value, dropout_mask)
+
+
+@custom_gradient(_plain_softmax_and_weigh)
+def _softmax_and_weigh(scores, value, mask, dropout_mask):
+    weights = attention_weights(scores, mask, value.dtype)
+    output = weigh(weights, value, dropout_mask)
+    dtype = scores.dtype
+
+    def gradient(g):
+        g_o = ops.sum(g * output, axis=-1, keepdims=True)
+        if dropout_mask is None:
+            # g_i · v_j − g_i · o_i as one matrix product.
+            g_v = _products(
+                ops.concatenate([g, -g_o], axis=-1),
+                ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1),
             )
+            dropped = weights
+        else:
+            g_v = ops.cast(dropout_mask, g.dtype) * _products(g, value) - g_o
+            dropped = weights * ops.cast(dropout_mask, weights.dtype)
+        return (
+            ops.cast(weights * g_v, dtype),
+            ops.einsum("bhts,bhte->bhse", dropped, g),
+        )
 
-        return output, gradient
-
-    return output(scores, value)
+    return output, gradient
 
 
 def _products(g, value):
