@@ -31,11 +31,12 @@ _INVISIBLE = rf"[\p{{Cf}}{_IGNORABLE}]"
 _LOCALE_LETTERS = {letter: letter.lower() for letter in "İÌÍĨĮ"}
 # What a browser takes for a tag: "<" with a letter, "/" or "!" right behind it,
 # up to ">"; a ">" inside quotes does not end it. So "x < 3 and y > 2" has none.
-# No match looks past the next tag's start, so that n open quotes do not take n² steps.
-_QUOTED = "|".join(f"{q}(?:[^<{q}]|<+[^<{q}a-z/!])*<*{q}" for q in "\"'")
-_TAG = f"<[/!]?[a-z](?:{_QUOTED}|[^<>\"'])*>|<[/!]?[a-z][^<>]*>"
-# Without an end, a comment takes the rest of the text, as in a browser.
-_COMMENT = r"<!--.*?(?:-->|\z)"
+# A comment without an end takes the rest of the text, as in a browser: with every
+# unclosed one left in place, the search would take the square of the length.
+_TAG = (
+    r"""<!--.*?(?:-->|\z)|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>"""
+    r"""|<[/!]?[a-z][^<>]*>"""
+)
 # Python's string.punctuation, and the punctuation of every other script.
 _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
 
@@ -81,7 +82,7 @@ def custom_standardization(text) -> tf.Tensor:
     for letter, lower in _LOCALE_LETTERS.items():
         text = replace(text, letter, lower)
     text = tf.strings.lower(text, encoding="utf-8")
-    text = replace(text, f"(?s){_COMMENT}|{_TAG}", " ")
+    text = replace(text, f"(?s){_TAG}", " ")
     # A text has no control characters by now: they mark what is a reference, so that
     # what one stands for does not become part of another.
     known, characters = _references()

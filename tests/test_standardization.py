@@ -207,8 +207,7 @@ def test_what_is_a_tag_and_what_is_not():
     assert standardized("good<br />bad").split() == ["good", "bad"]
     assert standardized("<i don't> care").split() == ["care"]
     assert standardized("a <b") == "a b"
-    assert standardized('<a title="5 < 4, 6 > 3">x</a>').split() == ["x"]
-    assert standardized('<a title="5 <">x').split() == ["x"]
+    assert standardized('<a title="5 < 4, <b>">x</a>').split() == ["x"]
     assert standardized("one <!-- never closed <b> two").split() == ["one"]
 
 
