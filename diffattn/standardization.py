@@ -20,7 +20,8 @@ from diffattn.checks import check_int
 #: the word "quot" of "&quot;", ended at NUL, and depended on the system's locale.
 STANDARDIZATION_VERSION = 2
 
-_SPACE = r"[\p{Z}\x00-\x1f\x7f-\x9f]"
+# Control characters, and separators (Z) but for the plain space.
+_SPACE = "[\0-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 # What Unicode calls default ignorable, besides most format characters.
 _IGNORABLE = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
