@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from operator import itemgetter
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 from diffattn.checks import UserError
 from diffattn.config import MODEL_TYPES, Config
 from diffattn.published import METRICS
+from diffattn.versions import standardization_of
 
 
 class ResultError(UserError):
@@ -42,20 +43,72 @@ def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
         ``config``, ``error`` and ``provenance``), by seed.
 
     Raises:
-        ResultError: if a file is no result, or if they cannot be compared.
+        ResultError: if a file is no result, if two are of the same run, or if they
+            cannot be compared.
     """
 
-    def place(item):
-        config, _ = item
-        of_type = MODEL_TYPES.index(config.attention_type)
-        return config.positional_encoding, of_type, config.seed
-
-    found = sorted(map(read_result, Path(folder).glob("*.json")), key=place)
+    found = read_folder(folder)
     check_alike([config for config, _ in found], folder)
+    check_standardization([version_of(result) for _, result in found], folder)
     results = {}
     for config, result in found:
         results.setdefault(config.label, []).append(result)
     return results
+
+
+def read_folder(folder: str | os.PathLike) -> list[tuple[Config, dict]]:
+    """Read all results in a folder, each run's once.
+
+    Args:
+        folder: where `run_grid` has written them.
+
+    Returns:
+        A list of (config, result) as `read_result` gives them, with and without
+        positions, by type and by seed.
+
+    Raises:
+        ResultError: if a file is no result, or if two are of the same run.
+    """
+    found = {}
+    for path in sorted(Path(folder).glob("*.json")):
+        config, result = read_result(path)
+        of_type = MODEL_TYPES.index(config.attention_type)
+        place = config.positional_encoding, of_type, config.seed
+        if place in found:
+            raise ResultError(
+                f"{found[place][0]} and {path} are both of {config.label}, seed "
+                f"{config.seed}: one run would count twice"
+            )
+        found[place] = path, config, result
+    return [(config, result) for _, (_, config, result) in sorted(found.items())]
+
+
+def version_of(result: dict) -> int:
+    """Return the version of the standardization behind a result.
+
+    Args:
+        result: as in `read_results`.
+    """
+    return standardization_of(result["config"]["data"], result.get("provenance", {}))
+
+
+def check_standardization(versions: Iterable[int], folder: str | os.PathLike) -> None:
+    """See that the texts of all runs went through the same standardization.
+
+    Args:
+        versions: of the standardization, one a run.
+        folder: the folder of their results.
+
+    Raises:
+        ResultError: if they are not all the same.
+    """
+    different = sorted(set(versions))
+    if len(different) > 1:
+        listed = " and ".join(map(str, different))
+        raise ResultError(
+            f"{folder} has runs of standardizations {listed}, which give other tokens: "
+            "give each a folder of its own"
+        )
 
 
 def check_alike(configs: Sequence[Config], folder: str | os.PathLike) -> None:
@@ -115,7 +168,7 @@ def read_result(path: Path) -> tuple[Config, dict]:
         ResultError: if the file is no result.
     """
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         config = Config(**result["config"])
         if "error" not in result:
             itemgetter(*METRICS)(result["metrics"])

@@ -14,11 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from diffattn.checks import check_int
-
-#: The version of `custom_standardization`; another version gives other tokens.
-#: Version 1 kept control and format characters and all white space but ASCII's, made
-#: the word "quot" of "&quot;", ended at NUL, and depended on the system's locale.
-STANDARDIZATION_VERSION = 2
+from diffattn.versions import STANDARDIZATION_VERSION as STANDARDIZATION_VERSION
 
 # Control characters, and separators (Z) but for the plain space.
 _SPACE = "[\0-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
@@ -137,7 +133,7 @@ def _standardized(text):
 def make_vectorizer(
     texts: Sequence[str], vocabulary_size: int = 10_000, sequence_length: int = 250
 ) -> keras.layers.TextVectorization:
-    """A TextVectorization layer whose vocabulary comes from `texts`.
+    """Make a TextVectorization layer whose vocabulary comes from `texts`.
 
     Args:
         texts: sequence of str, the training reviews.
@@ -147,24 +143,32 @@ def make_vectorizer(
             number of tokens.
 
     Returns:
-        The adapted `keras.layers.TextVectorization`: strings of shape (N,) to
-        int64 tokens of shape (N, sequence_length).
+        A `keras.layers.TextVectorization`: strings of shape (N,) to int64 tokens of
+        shape (N, sequence_length). Its vocabulary is part of its configuration.
 
     Raises:
-        ValueError: if a number is out of its bounds or there is no text.
+        ValueError: if a number is out of its bounds or the texts have no word.
     """
     check_int("vocabulary_size", vocabulary_size, 3)
     check_int("sequence_length", sequence_length)
     if len(texts) == 0:
         raise ValueError("texts must not be empty. Received: texts of length 0")
-    vectorizer = keras.layers.TextVectorization(
-        max_tokens=int(vocabulary_size),
-        standardize=custom_standardization,
-        output_mode="int",
-        output_sequence_length=int(sequence_length),
-    )
-    vectorizer.adapt(_batches(texts))
-    return vectorizer
+    settings = {
+        "max_tokens": int(vocabulary_size),
+        "standardize": custom_standardization,
+        "output_mode": "int",
+        "output_sequence_length": int(sequence_length),
+    }
+    adapted = keras.layers.TextVectorization(**settings)
+    adapted.adapt(_batches(texts))
+    # Keras (3.15.1) saves an adapted vocabulary as a text file, one word a line, in the
+    # locale's encoding, and reads it with str.splitlines: a word with U+0085, U+2028,
+    # … becomes two, and all words behind it get other tokens. A vocabulary that is
+    # given is saved as JSON.
+    vocabulary = [str(word) for word in adapted.get_vocabulary()]
+    if len(vocabulary) == 2:  # padding and unknown
+        raise ValueError(f"texts must have words. Received: {len(texts)} without any")
+    return keras.layers.TextVectorization(**settings, vocabulary=vocabulary)
 
 
 def vectorize(vectorizer, texts: Sequence[str]) -> np.ndarray:

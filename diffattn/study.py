@@ -18,22 +18,26 @@ from tqdm.keras import TqdmCallback
 
 from diffattn.config import Config
 from diffattn.files import check_folder, write_json
-from diffattn.provenance import provenance
 from diffattn.results import (
     ResultError,
     check_alike,
+    check_standardization,
     differences,
+    read_folder,
     read_result,
     result_path,
+    version_of,
 )
 from diffattn.trainer import (
     UNFINISHED,
     DivergenceError,
     fit_and_evaluate,
-    kept_fingerprint,
+    origin_of,
+    other_tokens,
     read_json,
     tokenize,
 )
+from diffattn.versions import STANDARDIZATION_VERSION
 
 #: Two trainings in one process would share its threads and memory.
 _ONE_AT_A_TIME = Lock()
@@ -66,9 +70,10 @@ def run_grid(
         progress: bool, whether to show how far it is.
 
     Raises:
-        ResultError: if a result in the folder comes from other settings, if two
-            runs would have the same file, if `distributed` is missing, if the
-            scheduler does not answer any more, or if a file cannot be written or read.
+        ResultError: if a result in the folder comes from other settings or another
+            standardization or is there twice, if two runs would have the same file, if
+            `distributed` is missing, if the scheduler does not answer any more, or if a
+            file cannot be written or read.
         UserError: if the folder cannot be made.
         diffattn.data.DataError: if the data are missing or damaged.
         diffattn.trainer.RunError: if what is kept of an unfinished run is damaged.
@@ -78,8 +83,10 @@ def run_grid(
     missing = [config for config in configs if not _is_there(config, folder)]
     if not missing:
         return
-    there = [read_result(path)[0] for path in folder.glob("*.json")]
-    check_alike([*there, *configs], folder)
+    there = read_folder(folder)
+    check_alike([*(config for config, _ in there), *configs], folder)
+    versions = [version_of(result) for _, result in there]
+    check_standardization([*versions, STANDARDIZATION_VERSION], folder)
     check_folder(folder)
     trained = (
         _here(missing, folder, progress) if cluster is None else _on(cluster, missing)
@@ -168,7 +175,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
     with _ONE_AT_A_TIME:
         try:
             data = _tokenized(config.of_data())
-            _make_ready(folder, document, data.description["fingerprint"])
+            _make_ready(folder, document, data.description)
             _, result = fit_and_evaluate(
                 config, data, folder, callbacks=callbacks, verbose=0
             )
@@ -177,13 +184,10 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
     return document | result
 
 
-def _make_ready(folder, document, fingerprint):
-    """Empty it, if it is of other settings or other reviews: then another run's."""
+def _make_ready(folder, document, data):
+    """Empty it, if it is of other settings or other tokens: then another run's."""
     kept = folder / "run.json"
-    if kept.exists() and (
-        read_json(kept) != document
-        or kept_fingerprint(folder) not in (None, fingerprint)
-    ):
+    if kept.exists() and (read_json(kept) != document or other_tokens(folder, data)):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(kept, document)
@@ -200,7 +204,7 @@ def _failed(config, error):
     return {
         "config": asdict(config),
         "error": f"{type(error).__name__}: {error}",
-        "provenance": {"command": config.command(), **provenance()},
+        "provenance": origin_of(config),
     }
 
 

@@ -13,7 +13,7 @@ from tabulate import tabulate
 from diffattn.config import DATA_SETTINGS
 from diffattn.plots import plot_matrix, plot_seeds
 from diffattn.published import METRICS, PUBLISHED
-from diffattn.results import ResultError, read_results, without_failed
+from diffattn.results import ResultError, read_results, version_of, without_failed
 from diffattn.sample import sample_ceiling
 from diffattn.studies import STUDIES
 from diffattn.uncertainty import (
@@ -26,6 +26,7 @@ from diffattn.uncertainty import (
     predict,
     seeds_needed,
 )
+from diffattn.versions import STANDARDIZATION_VERSION
 
 #: What every type is compared with.
 REFERENCE = "scaled_dot_product"
@@ -170,7 +171,17 @@ def table_of_means(title: str, results: dict) -> Table:
         "weights, order and dropout change with the seed; the data and their split do "
         "not."
     )
-    return Table(title, headers, rows, [interval, *notes])
+    return Table(title, headers, rows, [interval, *notes, *_note_on_tokens(results)])
+
+
+def _note_on_tokens(results):
+    """Name the standardization of the results' texts, if it is not today's."""
+    versions = {version_of(result) for found in results.values() for result in found}
+    return [
+        f"The texts went through standardization {version}; today's, "
+        f"{STANDARDIZATION_VERSION}, gives some of them other tokens."
+        for version in sorted(versions - {STANDARDIZATION_VERSION})
+    ]
 
 
 def compare_all(results: dict, metric: str) -> dict[str, Comparison]:
@@ -227,6 +238,7 @@ def table_of_differences(title: str, results: dict) -> Table:
         "probability (Student's t, Bonferroni). If one holds 0 and reaches no further "
         f"than {MARGIN}, any difference is smaller than its farther bound.",
         *(conclude(metric, of_type) for metric, of_type in compared.items()),
+        *_note_on_tokens(results),
     ]
     headers = ["attention", "metric", "difference", "interval", "verdict"]
     return Table(title, headers, rows, notes)
@@ -283,6 +295,7 @@ def table_of_published(title: str, baseline: dict) -> Table:
         "inside.",
         # Equal runs would see any difference.
         *(_resolution(m, spread[m]) for m in TEST_METRICS if spread[m].deviation > 0),
+        *_note_on_tokens(baseline),
     ]
     return Table(title, ["", *map(_words, METRICS)], rows, notes)
 
@@ -508,14 +521,15 @@ def write_csv(folder: str | os.PathLike, file: TextIO) -> None:
     """
     writer = csv.writer(file)
     names = ("mean", "deviation", "low", "high", "count")
-    writer.writerow(["grid", "attention", "metric", *names])
+    writer.writerow(["grid", "attention", "metric", *names, "standardization"])
     for grids in studies_in(folder).values():
         for grid, results in grids.items():
             for metric in METRICS:
                 for label, found in values(results, metric).items():
                     mean = estimate([*found.values()])
                     numbers = [getattr(mean, name) for name in names]
-                    writer.writerow([grid, label, metric, *numbers])
+                    version = version_of(results[label][0])
+                    writer.writerow([grid, label, metric, *numbers, version])
 
 
 def _words(name):

@@ -30,6 +30,7 @@ from diffattn.plots import plot_history
 from diffattn.provenance import provenance
 from diffattn.sample import load_order, load_sample
 from diffattn.standardization import make_vectorizer, vectorize
+from diffattn.versions import STANDARDIZATION_VERSION, standardization_of
 
 #: A run's folder has this at the end of its name until the run is finished.
 UNFINISHED = ".unfinished"
@@ -41,6 +42,32 @@ class RunError(UserError):
 
 class DivergenceError(UserError):
     """A training's loss is no longer a finite number."""
+
+
+@contextmanager
+def keras_defaults():
+    """Put Keras's global settings at their defaults, and back afterwards.
+
+    What a run's figures depend on is in its `Config`. So it makes no difference
+    whether the program, ``keras.json`` or the environment has set another ``floatx``,
+    dtype policy or ``epsilon``, or limits epochs and steps.
+    """
+    config = keras.config
+    settings = [
+        # The policy first: where there is none yet, asking for it makes one.
+        (config.set_dtype_policy, config.dtype_policy(), "float32"),
+        (config.set_floatx, config.floatx(), "float32"),
+        (config.set_epsilon, config.epsilon(), 1e-7),
+        (config.set_max_epochs, config.max_epochs(), None),
+        (config.set_max_steps_per_epoch, config.max_steps_per_epoch(), None),
+    ]
+    for change, _, default in settings:
+        change(default)
+    try:
+        yield
+    finally:
+        for change, before, _ in settings:
+            change(before)
 
 
 @dataclass(frozen=True)
@@ -56,7 +83,8 @@ class Run:
             ``kept_epoch`` (whose weights these are, counted from 1).
         provenance: dict of ``command``, ``seconds`` and ``cpu_seconds`` (of training
             and evaluation, since the last start), the ``data`` (name, fingerprint,
-            numbers of reviews), and what `diffattn.provenance.provenance` gives.
+            numbers of reviews), the version of the ``standardization``, and what
+            `diffattn.provenance.provenance` gives.
     """
 
     path: Path
@@ -89,6 +117,7 @@ class Run:
             **{part: getattr(self, part) for part in parts},
         }
 
+    @keras_defaults()
     def predict(self, texts: str | Sequence[str]) -> np.ndarray:
         """How probably each text is positive.
 
@@ -134,6 +163,7 @@ class Run:
         count = len(words)
         return words, weights.numpy()[0, :, :count, :count]
 
+    @keras_defaults()
     def evaluate(self, reviews: Reviews) -> dict[str, float]:
         """Loss and accuracy on labelled texts.
 
@@ -200,7 +230,8 @@ def train(
             cannot be written, or if TensorBoard is asked for and not installed.
         diffattn.data.DataError: if the data are missing or damaged.
         RunError: if `resume` is not an unfinished run, is damaged, or was begun with
-            other reviews.
+            other reviews or
+            another standardization.
         DivergenceError: if the loss is no longer finite.
 
     Example:
@@ -244,7 +275,8 @@ def load_run(path: str | os.PathLike) -> Run:
         The `Run`.
 
     Raises:
-        RunError: if the folder is missing, unfinished, damaged or no run.
+        RunError: if the folder is missing, unfinished, damaged or no run, or if the
+            run was trained on tokens of another standardization.
         UserError: if Keras runs on another backend than TensorFlow.
     """
     _check_backend()
@@ -260,6 +292,12 @@ def load_run(path: str | os.PathLike) -> Run:
         run = Run(path, Config(**document.pop("config")), **document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+    version = standardization_of(run.config.data, run.provenance)
+    if version != STANDARDIZATION_VERSION:
+        raise RunError(
+            f"{path} was trained with standardization {version}; today's is "
+            f"{STANDARDIZATION_VERSION}, which gives it other tokens: train it again"
+        )
     _ = run.model  # read now: damage is told before any other work
     return run
 
@@ -331,6 +369,7 @@ def tokenize(config: Config, progress: bool = False) -> Tokenized:
     )
 
 
+@keras_defaults()
 def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
     """`fit`, and what is to be known of it.
 
@@ -342,11 +381,11 @@ def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
         of ``history``, ``metrics`` and ``provenance`` as `Run` has them.
 
     Raises:
-        RunError: if the state in the folder is damaged or comes from other reviews.
+        RunError: if the state in the folder is damaged or comes from other tokens.
         DivergenceError: if the loss is no longer finite.
     """
     # First of all: were it to fail, then before the training.
-    origin = {"command": config.command(), **provenance()}
+    origin = origin_of(config)
     started, cpu_started = time.monotonic(), time.process_time()
     model, history, kept_epoch = fit(
         config, data, folder, callbacks=callbacks, verbose=verbose
@@ -362,6 +401,19 @@ def fit_and_evaluate(config, data, folder, *, callbacks=(), verbose="auto"):
         "data": data.description,
     }
     return model, {"history": history, "metrics": metrics, "provenance": origin}
+
+
+def origin_of(config: Config) -> dict:
+    """Return what is known of a run before it: its provenance without data and times.
+
+    Args:
+        config: the run's.
+    """
+    return {
+        "command": config.command(),
+        "standardization": STANDARDIZATION_VERSION,
+        **provenance(),
+    }
 
 
 def fit(config, data, folder, *, callbacks=(), verbose="auto"):
@@ -382,7 +434,7 @@ def fit(config, data, folder, *, callbacks=(), verbose="auto"):
         best one if `config.early_stopping`, else the last.
 
     Raises:
-        RunError: if the state in the folder is damaged or comes from other reviews.
+        RunError: if the state in the folder is damaged or comes from other tokens.
         DivergenceError: if the loss is no longer finite.
     """
     model = _compiled_classifier(config)
@@ -393,7 +445,7 @@ def fit(config, data, folder, *, callbacks=(), verbose="auto"):
         patience=config.patience if config.early_stopping else config.epochs,
         restore_best_weights=config.early_stopping,
     )
-    checkpoint = Checkpoint(folder, stopping, data.description["fingerprint"])
+    checkpoint = Checkpoint(folder, stopping, data.description)
     checkpoint.load(model)
     if not checkpoint.stopped and checkpoint.epoch < config.epochs:
         model.fit(
@@ -426,14 +478,15 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: where to keep it.
         stopping: the training's EarlyStopping, before this one in the list.
-        fingerprint: of the reviews, which must be the same when going on.
+        data: the description of the `Tokenized` data; the tokens must be the same
+            when going on.
     """
 
-    def __init__(self, folder, stopping, fingerprint):
+    def __init__(self, folder, stopping, data):
         super().__init__()
         self.folder = folder
         self.stopping = stopping
-        self.fingerprint = fingerprint
+        self.data = data
         self.epoch = 0
         self.stopped = False
         self.history = {}
@@ -443,13 +496,13 @@ class Checkpoint(keras.callbacks.Callback):
         """Bring the model to the state of the last epoch that was kept, if any.
 
         Raises:
-            RunError: if what was kept is damaged or comes from other reviews.
+            RunError: if what was kept is damaged or comes from other tokens.
         """
         kept = _last_checkpoint(self.folder)
         if kept is None:
             return
-        if kept_fingerprint(self.folder) != self.fingerprint:
-            raise RunError(f"{self.folder} was begun with other reviews")
+        if other := other_tokens(self.folder, self.data):
+            raise RunError(f"{self.folder} was begun with {other}")
         with _damage_told(kept):
             self._take_up(model, kept)
 
@@ -486,7 +539,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self):
         state = {
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.data["fingerprint"],
+            "standardization": STANDARDIZATION_VERSION,
             "epoch": self.epoch,
             "stopped": self.stopped,
             "history": self.history,
@@ -504,23 +558,31 @@ class Checkpoint(keras.callbacks.Callback):
             shutil.rmtree(checkpoint)
 
 
-def kept_fingerprint(folder):
-    """The fingerprint of the reviews that a training was begun with.
+def other_tokens(folder: Path, data: dict) -> str:
+    """Say what tokens a training was begun with, if not with those of the data.
 
     Args:
-        folder: a `pathlib.Path`, where a `Checkpoint` keeps the training's state.
+        folder: where a `Checkpoint` keeps the training's state.
+        data: the description of the `Tokenized` data.
 
     Returns:
-        The 64 hexadecimal digits, None where no epoch has been kept.
+        Words, such as "other reviews"; none if the tokens are the same, or if no epoch
+        has been kept.
 
     Raises:
         RunError: if what was kept is damaged.
     """
     kept = _last_checkpoint(folder)
     if kept is None:
-        return None
+        return ""
     with _damage_told(kept):
-        return read_json(kept / "state.json")["fingerprint"]
+        state = read_json(kept / "state.json")
+        if state["fingerprint"] != data["fingerprint"]:
+            return "other reviews"
+        version = standardization_of(data["name"], state)
+    if version != STANDARDIZATION_VERSION:
+        return f"standardization {version}, not today's {STANDARDIZATION_VERSION}"
+    return ""
 
 
 def _last_checkpoint(folder):
@@ -661,6 +723,7 @@ def _loss_and_accuracy(model, tokens, labels, config):
     return {"loss": float(loss), "accuracy": float(accuracy)}
 
 
+@keras_defaults()
 def _save(folder, config, result, vectorizer, model):
     """Complete the folder, then give it the name of a finished run."""
     text = keras.Input((), dtype="string", name="text")
@@ -695,7 +758,7 @@ def read_json(path):
         RunError: if the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path.parent} is not a run: it has no {path.name}") from error
     except ValueError as error:

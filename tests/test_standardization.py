@@ -2,21 +2,26 @@ import html
 import html.entities
 import html.parser
 import itertools
-import os
 import random
 import re
 import string
-import subprocess
-import sys
 import time
 import unicodedata
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tools import ASCII, answer
 
-from diffattn import custom_standardization, make_vectorizer
+from diffattn import (
+    custom_standardization,
+    load_sample,
+    make_vectorizer,
+)
+from diffattn.sample import load_order
 from diffattn.standardization import vectorize
+from diffattn.versions import STANDARDIZATION_VERSION, standardization_of
 
 
 def standardized(text):
@@ -177,6 +182,25 @@ def test_time_in_proportion_to_the_length(piece):
     assert min(seconds(80_000) for _ in range(3)) < 30 * short + 0.05
 
 
+def version_1(text):
+    """The standardization of the results that do not name theirs."""
+    tag = r"""<!--.*?-->|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>|<[/!]?[a-z][^<>]*>"""
+    text = tf.strings.lower(text, encoding="utf-8")
+    text = tf.strings.regex_replace(text, f"(?s){tag}", " ")
+    return tf.strings.regex_replace(text, r"[!-/:-@\[-`{-~\p{P}]", "")
+
+
+@pytest.mark.parametrize(
+    "reviews", [load_sample(), load_order(), load_order(length=200, distance=4)]
+)
+def test_the_generated_reviews_have_the_same_tokens_as_before(reviews):
+    for part in (reviews.train, reviews.validation, reviews.test):
+        found = custom_standardization(part.texts).numpy().tolist()
+        assert found == version_1(part.texts).numpy().tolist()
+    assert standardization_of(reviews.name, {}) == STANDARDIZATION_VERSION
+    assert standardization_of("imdb", {}) == 1
+
+
 LOCALE = """
 import diffattn
 letters = "TITLE I\u0307 \u0130 \xcc \xcd \u0128 \u012e\u0301 J\u0301"
@@ -186,20 +210,9 @@ print(ascii(diffattn.custom_standardization(letters).numpy().decode()))
 
 def test_the_same_in_every_locale():
     """A Turkish I has no dot, and Lithuanian keeps it under an accent."""
-    answers = set()
+    expected = ascii("title i̇ i̇ ì í ĩ į\u0301 j\u0301")
     for locale in ("tr_TR.UTF-8", "lt_LT.UTF-8"):
-        environment = {**os.environ, "LC_ALL": locale, "LANG": locale}
-        answers.add(
-            subprocess.run(
-                [sys.executable, "-c", LOCALE],
-                env=environment,
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-    (answer,) = answers
-    assert answer.strip() == ascii("title i̇ i̇ ì í ĩ į\u0301 j\u0301")
+        assert " ".join(answer(LOCALE, LC_ALL=locale, LANG=locale)) == expected
 
 
 def test_what_is_a_tag_and_what_is_not():
@@ -224,11 +237,11 @@ def test_every_letter_and_sign_of_unicode():
     ]
     found = custom_standardization(signs).numpy()
     differing = 0
-    for sign, answer in zip(signs, found, strict=True):
+    for sign, result in zip(signs, found, strict=True):
         kind = unicodedata.category(sign)[0]
         gone = sign in string.punctuation or kind == "P"
         wanted = "" if gone else " " if kind == "Z" else sign.lower()
-        differing += answer.decode() != wanted
+        differing += result.decode() != wanted
     assert differing / len(signs) < 0.002
     assert len(signs) > 100_000
 
@@ -252,9 +265,51 @@ def test_vectorizer_and_tokens(number):
     assert tokens.dtype == "int32"
 
 
+#: Where `str.splitlines` ends a line and `tf.strings.split` no word; others than ASCII.
+SIGNS = ["\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "é", "😀"]
+
+SAVE = """
+import sys, keras, tensorflow as tf
+from diffattn import standardization
+
+@keras.saving.register_keras_serializable("test")
+def as_it_is(text):
+    return tf.identity(text)
+
+def save(path):
+    standardization.custom_standardization = as_it_is
+    texts = [f"odd{sign}pair" for sign in SIGNS] * 9 + ["dull dull fun"]
+    vectorizer = standardization.make_vectorizer(texts, 20, 3)
+    text = keras.Input((), dtype="string")
+    keras.Model(text, vectorizer(text)).save(path)
+"""
+
+
+@pytest.mark.parametrize("environment", [{}, ASCII])
+def test_a_vectorizer_loads_whatever_its_words_are(environment, tmp_path):
+    """Even with words that only another standardization leaves."""
+    path = tmp_path / "m.keras"
+    program = f"SIGNS = {SIGNS!a}\n{SAVE}\nsave(sys.argv[1])"
+    assert answer(program, path, **environment) == []
+    exec(SAVE, {})  # registers the function here as well
+    loaded = keras.models.load_model(path)
+    words = [f"odd{sign}pair" for sign in SIGNS]
+    assert set(loaded.layers[1].get_vocabulary()) == {
+        "",
+        "[UNK]",
+        "dull",
+        "fun",
+        *words,
+    }
+    tokens = loaded(tf.constant([*words, "dull", "fun"])).numpy()
+    assert sorted(tokens[:, 0]) == list(range(2, 12))
+    assert tokens[-2:, 0].tolist() == [10, 11]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"texts": ["..."]}, "texts must have words. Received: 1 without any"),
         ({"texts": []}, "texts must not be empty"),
         ({"vocabulary_size": 2}, "vocabulary_size must be .* at least 3.*=2"),
         ({"sequence_length": -1}, "sequence_length must be a positive.*=-1"),
