@@ -4,15 +4,16 @@ The public names are listed in ``__init__.pyi``. They and the modules, as in
 ``diffattn.scores.score``, are loaded on first use, so that ``import diffattn`` and the
 command line's ``--help`` do not wait for TensorFlow.
 
-Keras loads a saved model once it knows the layers and functions in it, and it does
-when they are imported: ``import diffattn.training.run`` makes all of them known to
-`keras.models.load_model`. `load_run` needs nothing of that.
+With ``import diffattn``, before or after ``import keras``, `keras.models.load_model`
+knows the package's layers: it loads the ``model.keras`` of a run.
 """
 
 import ast
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+
+from diffattn.registration import register
 
 __version__ = "0.1.0"
 
@@ -42,3 +43,6 @@ def __getattr__(name):
 
 def __dir__():
     return __all__
+
+
+register()

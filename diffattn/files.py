@@ -47,7 +47,7 @@ def read_json(path: Path) -> dict:
         RunError: if the file is missing or damaged.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path.parent} is not a run: it has no {path.name}") from error
     except ValueError as error:

@@ -2,26 +2,20 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import keras
-import numpy as np
 import pytest
 import tensorflow as tf
+from tools import answer
 
 import diffattn
 
 ROOT = Path(diffattn.__file__).parents[1]
-
-
-def answer(program, *arguments):
-    run = [sys.executable, "-c", program, *arguments]
-    found = subprocess.run(run, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    return found.stdout.split()
 
 
 def test_importing_the_package_does_not_load_tensorflow():
@@ -111,14 +105,20 @@ def test_a_command_says_which_extra_it_lacks(missing, extra, command):
 
 
 LOAD = """
-import sys, keras, tensorflow as tf
-import diffattn.training.fit
-model = keras.models.load_model(sys.argv[1])
-print(float(model(tf.constant([["a good <b>film</b>"]]))[0, 0]))
+import sys, tensorflow as tf
+exec(sys.argv[1])
+import keras
+for _ in range(2):
+    model = keras.models.load_model(sys.argv[2])
+    texts = tf.constant([["a good <b>film</b>"], ["bad"]])
+    print(*model(texts).numpy()[:, 0].tolist())
+    model.save(sys.argv[2])
 """
 
 
-def test_a_model_that_reads_text_loads_as_documented(tmp_path):
+@pytest.fixture(scope="module")
+def model_that_reads_text(tmp_path_factory):
+    """Its file, and what it answers to the texts of `LOAD`."""
     vectorizer = diffattn.make_vectorizer(["a good film", "a bad one"], 9, 5)
     classifier = diffattn.build_classifier(
         "differential",
@@ -126,12 +126,48 @@ def test_a_model_that_reads_text_loads_as_documented(tmp_path):
         num_heads=2,
         vocabulary_size=9,
         sequence_length=5,
+        positional_encoding=True,
         mask_padding=True,
     )
     text = keras.Input((1,), dtype="string")
     model = keras.Model(text, classifier(vectorizer(text)))
-    model.save(tmp_path / "model.keras")
-    expected = model(tf.constant([["a good <b>film</b>"]]))[0, 0]
-    (found,) = answer(LOAD, tmp_path / "model.keras")
-    assert np.isclose(float(found), float(expected), atol=1e-6)
-    assert "import diffattn.training.fit" in diffattn.__doc__
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    model.save(path)
+    return path, model(tf.constant([["a good <b>film</b>"], ["bad"]])).numpy()[:, 0]
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import keras, diffattn",
+        "import diffattn, keras",
+        "from diffattn.attention.layer import CustomMultiheadAttention",
+        "from diffattn import scores",
+    ],
+)
+def test_a_model_loads_whatever_is_imported_first(
+    imports, model_that_reads_text, tmp_path
+):
+    """And is saved as it was."""
+    path, expected = model_that_reads_text
+    copy = shutil.copy(path, tmp_path)
+    found = [float(number) for number in answer(LOAD, imports, copy)]
+    assert found == 2 * expected.tolist()
+
+
+def test_import_diffattn_does_not_bring_keras():
+    program = "import sys, diffattn; print('keras' in sys.modules)"
+    assert answer(program) == ["False"]
+
+
+def test_keras_knows_what_a_saved_model_may_contain():
+    for order in ("import diffattn, keras", "import keras, diffattn"):
+        program = f"{order}; print(*keras.saving.get_custom_objects())"
+        names = {name for name in answer(program) if name.startswith("diffattn>")}
+        assert names >= {
+            "diffattn>CustomMultiheadAttention",
+            "diffattn>MeanOverTokens",
+            "diffattn>PositionalEncoding",
+            "diffattn>TokenEmbedding",
+            "diffattn>custom_standardization",
+        }

@@ -1,11 +1,31 @@
 """What several test modules use."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 # A prime of its own for every dimension: an axis in the wrong place cannot hide.
 B, H, T, S, D = 2, 3, 5, 11, 7
+
+
+#: An environment whose text is ASCII, not UTF-8.
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def answer(program, *arguments, **environment):
+    """What a program prints in a process of its own, as words."""
+    found = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.split()
 
 
 def qkv(seed=0, tokens=T, keys=S, dtype="float64"):

@@ -1,27 +1,65 @@
 """From raw text to tokens: standardization and the vectorizer."""
 
+import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
+from html import unescape
+from html.entities import html5
+from string import punctuation
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from diffattn.checks import check_int
+from diffattn.data.versions import STANDARDIZATION_VERSION as STANDARDIZATION_VERSION
 
+# Control characters, and separators (Z) but for the plain space.
+_SPACE = "[\0-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+# What Unicode calls default ignorable, besides most format characters.
+_IGNORABLE = (
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
+    "\ufff0-\ufff8\U000e0000-\U000e0fff"
+)
+_INVISIBLE = rf"[\p{{Cf}}{_IGNORABLE}]"
+# The letters that TensorFlow lowers otherwise under a Turkish or Lithuanian locale.
+_LOCALE_LETTERS = {letter: letter.lower() for letter in "İÌÍĨĮ"}
 # What a browser takes for a tag: "<" with a letter, "/" or "!" right behind it,
 # up to ">"; a ">" inside quotes does not end it. So "x < 3 and y > 2" has none.
-_TAG = r"""<!--.*?-->|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>|<[/!]?[a-z][^<>]*>"""
+# A comment without an end takes the rest of the text, as in a browser: with every
+# unclosed one left in place, the search would take the square of the length.
+_TAG = (
+    r"""<!--.*?(?:-->|\z)|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>"""
+    r"""|<[/!]?[a-z][^<>]*>"""
+)
 # Python's string.punctuation, and the punctuation of every other script.
 _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
 def custom_standardization(text) -> tf.Tensor:
-    """Lower case, HTML tags to a space, punctuation stripped.
+    """Lower the case, turn tags and white space into spaces, strip punctuation.
 
-    Any tag counts, not only ``<br />``; "x < 3 and y > 2" is not a tag.
-    Punctuation is ASCII's 32 signs and whatever Unicode calls punctuation. It
-    is removed, not replaced: "well-made" becomes "wellmade".
+    These rules apply, in this order:
+
+    1. A byte that is not UTF-8, a character that Unicode calls white space or a
+       separator (Z), and a control character (Cc) become a space each.
+    2. Format characters (Cf) and others that Unicode calls default ignorable, such as
+       the soft hyphen, are removed.
+    3. Letters become lower case, the same in every locale.
+    4. HTML tags and comments become a space each. Any tag counts, not only
+       ``<br />``; "x < 3 and y > 2" has none.
+    5. An HTML character reference that ends in ";" counts as its character where that
+       is white space, punctuation, below U+0180 or in Windows-1252 ("&quot;",
+       "&#39;", "&nbsp;", "&eacute;"); any other becomes a space. Case does not matter
+       in a name. A name that HTML does not have, as in "Q&A;", is no reference.
+    6. Punctuation, ASCII's 32 signs and whatever Unicode calls punctuation, is
+       removed, not replaced: "well-made" becomes "wellmade".
+
+    It takes time in proportion to the text's length, and changes nothing in its own
+    output.
 
     Args:
         text: string tensor (or what converts to one) of any shape, UTF-8.
@@ -32,15 +70,70 @@ def custom_standardization(text) -> tf.Tensor:
     Source: the function of this name in the documentation, which replaces
     ``<br />`` alone.
     """
+    replace = tf.strings.regex_replace
+    text = tf.strings.unicode_transcode(
+        text, "UTF-8", "UTF-8", replacement_char=ord(" ")
+    )
+    text = replace(replace(text, _SPACE, " "), _INVISIBLE, "")
+    text = tf.strings.lower(text)  # ASCII first: "I" depends on the locale below
+    for letter, lower in _LOCALE_LETTERS.items():
+        text = replace(text, letter, lower)
     text = tf.strings.lower(text, encoding="utf-8")
-    text = tf.strings.regex_replace(text, f"(?s){_TAG}", " ")
-    return tf.strings.regex_replace(text, _PUNCTUATION, "")
+    text = replace(text, f"(?s){_TAG}", " ")
+    # A text has no control characters by now: they mark what is a reference, so that
+    # what one stands for does not become part of another.
+    known, characters = _references()
+    text = replace(text, f"&({known});", "\x01\\1\x02")
+    flat = tf.reshape(text, [-1])
+    marked = tf.where(tf.strings.regex_full_match(flat, "(?s).*\x01.*"))  # few
+    resolved = tf.gather_nd(flat, marked)
+    for character, spellings in characters.items():
+        resolved = replace(resolved, f"\x01(?:{spellings})\x02", character)
+    resolved = replace(resolved, "\x01[^\x02]*\x02", " ")
+    flat = tf.tensor_scatter_nd_update(flat, marked, resolved)
+    return replace(tf.reshape(flat, tf.shape(text)), _PUNCTUATION, "")
+
+
+@cache
+def _references():
+    """What stands between "&" and ";", as regular expressions.
+
+    Returns:
+        (known, characters): all that HTML knows, and a dict from what standardization
+        makes of a character to its references, for those that are resolved.
+    """
+    spellings = defaultdict(list)
+    for code in range(1, 0x10000):
+        # HTML reads the numbers 128 to 159 as Windows-1252, and has no controls.
+        standard = _standardized(unescape(f"&#{code};") or " ")
+        if code < 0x180 or standard in spellings:
+            spellings[standard] += [f"#0*{code}", f"#x0*{code:x}"]
+    # Of names that differ in nothing but case, the last and lower one counts.
+    names = {name.lower(): text for name, text in sorted(html5.items())}
+    names = {name[:-1]: text for name, text in names.items() if name.endswith(";")}
+    for name, text in names.items():
+        if _standardized(text) in spellings:
+            spellings[_standardized(text)].append(name)
+    characters = {standard: "|".join(found) for standard, found in spellings.items()}
+    return "|".join(["#[0-9]+", "#x[0-9a-f]+", *names]), characters
+
+
+def _standardized(text):
+    """What standardization makes of a few characters, by Python's Unicode tables."""
+    standard = ""
+    for character in re.sub(f"[{_IGNORABLE}]", "", text.lower()):
+        category = unicodedata.category(character)
+        if category == "Cc" or category[0] == "Z":
+            standard += " "
+        elif not (category == "Cf" or category[0] == "P" or character in punctuation):
+            standard += character
+    return standard
 
 
 def make_vectorizer(
     texts: Sequence[str], vocabulary_size: int = 10_000, sequence_length: int = 250
 ) -> keras.layers.TextVectorization:
-    """A TextVectorization layer whose vocabulary comes from `texts`.
+    """Make a TextVectorization layer whose vocabulary comes from `texts`.
 
     Args:
         texts: sequence of str, the training reviews.
@@ -50,24 +143,32 @@ def make_vectorizer(
             number of tokens.
 
     Returns:
-        The adapted `keras.layers.TextVectorization`: strings of shape (N,) to
-        int64 tokens of shape (N, sequence_length).
+        A `keras.layers.TextVectorization`: strings of shape (N,) to int64 tokens of
+        shape (N, sequence_length). Its vocabulary is part of its configuration.
 
     Raises:
-        ValueError: if a number is out of its bounds or there is no text.
+        ValueError: if a number is out of its bounds or the texts have no word.
     """
     check_int("vocabulary_size", vocabulary_size, 3)
     check_int("sequence_length", sequence_length)
     if len(texts) == 0:
         raise ValueError("texts must not be empty. Received: texts of length 0")
-    vectorizer = keras.layers.TextVectorization(
-        max_tokens=int(vocabulary_size),
-        standardize=custom_standardization,
-        output_mode="int",
-        output_sequence_length=int(sequence_length),
-    )
-    vectorizer.adapt(_batches(texts))
-    return vectorizer
+    settings = {
+        "max_tokens": int(vocabulary_size),
+        "standardize": custom_standardization,
+        "output_mode": "int",
+        "output_sequence_length": int(sequence_length),
+    }
+    adapted = keras.layers.TextVectorization(**settings)
+    adapted.adapt(_batches(texts))
+    # Keras (3.15.1) saves an adapted vocabulary as a text file, one word a line, in the
+    # locale's encoding, and reads it with str.splitlines: a word with U+0085, U+2028,
+    # … becomes two, and all words behind it get other tokens. A vocabulary that is
+    # given is saved as JSON.
+    vocabulary = [str(word) for word in adapted.get_vocabulary()]
+    if len(vocabulary) == 2:  # padding and unknown
+        raise ValueError(f"texts must have words. Received: {len(texts)} without any")
+    return keras.layers.TextVectorization(**settings, vocabulary=vocabulary)
 
 
 def vectorize(vectorizer, texts: Sequence[str]) -> np.ndarray:

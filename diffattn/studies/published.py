@@ -96,6 +96,7 @@ def table_of_published(title: str, baseline: "DataFrame") -> "Table":
     """
     from diffattn.studies.formatting import Table, format_interval, make_title
     from diffattn.studies.summaries import TEST_METRICS
+    from diffattn.studies.tables import notes_on_tokens
     from diffattn.studies.uncertainty import LEVEL, predict
 
     spread = {metric: predict(baseline[metric].dropna()) for metric in METRICS}
@@ -117,6 +118,7 @@ def table_of_published(title: str, baseline: "DataFrame") -> "Table":
             for metric in TEST_METRICS
             if spread[metric].deviation > 0  # equal runs would see any difference
         ),
+        *notes_on_tokens(baseline),
     ]
     return Table(title, ["", *map(make_title, METRICS)], rows, notes)
 

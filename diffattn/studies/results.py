@@ -3,13 +3,14 @@
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 
 from diffattn.checks import check_number
+from diffattn.data.versions import standardization_of
 from diffattn.errors import ResultError
 from diffattn.names import METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
@@ -58,13 +59,14 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
           ``seed``;
         * the `diffattn.names.METRICS`, ``epochs`` (trained) and ``kept_epoch`` (whose
           weights were measured, counted from 1); missing where the run failed;
+        * ``standardization``: the version that the run's texts went through;
         * ``error``: why it failed, as text; missing where it did not;
         * ``config`` (the `Config`), ``history`` (a dict from metric to a list with one
           number an epoch) and ``provenance`` (a dict).
 
     Raises:
-        ResultError: if there are no results, if a file is no result, or if the results
-            in a folder cannot be compared.
+        ResultError: if there are no results, if a file is no result, if two are of the
+            same run, or if the results in a folder cannot be compared.
     """
     folder = Path(folder)
     if result_files(folder):
@@ -83,17 +85,66 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
 
 def _read_grid(folder, study, grid):
     """Read the rows of one grid's results, in the order that tables have."""
-    found = sorted(map(read_result, result_files(folder)), key=_place)
+    found = read_folder(folder)
     check_alike([config for config, _ in found], folder)
+    check_standardization([version_of(*item) for item in found], folder)
     return [
         {"study": study, "grid": grid, **_row(config, result)}
         for config, result in found
     ]
 
 
-def _place(item):
+def read_folder(folder: str | os.PathLike) -> list[tuple[Config, dict]]:
+    """Read all results in a folder, each run's once, in the order that tables have.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        A list of (config, result) as `read_result` gives them.
+
+    Raises:
+        ResultError: if a file is no result, or if two are of the same run.
+    """
+    items: dict[tuple, tuple] = {}
+    for path in result_files(folder):
+        config, result = read_result(path)
+        place = _place(config)
+        if place in items:
+            raise ResultError(
+                f"{items[place][0]} and {path} are both of {config.label}, seed "
+                f"{config.seed}: one run would count twice"
+            )
+        items[place] = path, config, result
+    return [(config, result) for _, (_, config, result) in sorted(items.items())]
+
+
+def version_of(config: Config, result: dict) -> int:
+    """Return the version of the standardization that a result's texts went through."""
+    return standardization_of(config.data, result.get("provenance") or {})
+
+
+def check_standardization(versions: Iterable[int], folder: str | os.PathLike) -> None:
+    """Check that the texts of all runs went through the same standardization.
+
+    Args:
+        versions: of the standardization, one for each run.
+        folder: the folder of their results.
+
+    Raises:
+        ResultError: if they are not all the same.
+    """
+    different = sorted(set(versions))
+    if len(different) > 1:
+        listed = " and ".join(map(str, different))
+        raise ResultError(
+            f"{folder} has runs of standardizations {listed}, which give other tokens: "
+            "give each a folder of its own"
+        )
+
+
+def _place(config):
     """Return the key to sort by: models as in `MODEL_TYPES`, new ones behind, seeds."""
-    config, _ = item
     name = config.attention_type
     place = [*MODEL_TYPES, name].index(name)
     return config.positional_encoding, place, name, config.seed
@@ -109,6 +160,7 @@ def _row(config, result):
         **{metric: metrics.get(metric, math.nan) for metric in METRICS},
         "epochs": metrics.get("epochs"),
         "kept_epoch": metrics.get("kept_epoch"),
+        "standardization": version_of(config, result),
         "error": result.get("error"),
         "config": config,
         "history": result.get("history"),
@@ -164,7 +216,7 @@ def read_result(path: Path) -> tuple[Config, dict]:
         ResultError: if the file is no result.
     """
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         config = Config(**result["config"])
         if "error" not in result:
             for metric in METRICS:

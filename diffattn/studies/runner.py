@@ -16,19 +16,21 @@ import tensorflow as tf
 from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
+from diffattn.data.versions import STANDARDIZATION_VERSION
 from diffattn.errors import DivergenceError, ResultError
 from diffattn.files import check_folder, read_json, write_json
-from diffattn.provenance import provenance
 from diffattn.studies.results import (
     check_alike,
+    check_standardization,
     differences,
+    read_folder,
     read_result,
-    result_files,
     result_path,
+    version_of,
 )
-from diffattn.training.checkpoint import stored_fingerprint
+from diffattn.training.checkpoint import other_tokens
 from diffattn.training.config import Config
-from diffattn.training.fit import fit_and_evaluate
+from diffattn.training.fit import fit_and_evaluate, origin_of
 from diffattn.training.run import UNFINISHED
 from diffattn.training.tokens import tokenize
 
@@ -63,20 +65,23 @@ def run_grid(
         progress: bool, whether to show how far it is.
 
     Raises:
-        ResultError: if a result in the folder comes from other settings, if two
-            runs would have the same file, if `distributed` is missing, if the
-            scheduler does not answer any more, or if a file cannot be written or read.
+        ResultError: if a result in the folder comes from other settings or another
+            standardization or is there twice, if two runs would have the same file, if
+            `distributed` is missing, if the scheduler does not answer any more, or if a
+            file cannot be written or read.
         UserError: if the folder cannot be made.
-        diffattn.data.imdb.DataError: if the data are missing or damaged.
-        diffattn.training.fit.RunError: if what is kept of an unfinished run is damaged.
+        diffattn.errors.DataError: if the data are missing or damaged.
+        diffattn.errors.RunError: if what is kept of an unfinished run is damaged.
     """
     folder = Path(folder)
     _check_distinct(configs, folder)
     missing = [config for config in configs if not _is_finished(config, folder)]
     if not missing:
         return
-    finished = [read_result(path)[0] for path in result_files(folder)]
-    check_alike([*finished, *configs], folder)
+    finished = read_folder(folder)
+    check_alike([*(config for config, _ in finished), *configs], folder)
+    versions = [version_of(config, result) for config, result in finished]
+    check_standardization([*versions, STANDARDIZATION_VERSION], folder)
     check_folder(folder)
     trained = (
         _run_locally(missing, folder, progress)
@@ -163,14 +168,14 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
 
     Raises:
         OSError: if a file cannot be written or read.
-        diffattn.data.imdb.DataError: if the data are missing or damaged.
-        diffattn.training.fit.RunError: if what the folder holds is damaged.
+        diffattn.errors.DataError: if the data are missing or damaged.
+        diffattn.errors.RunError: if what the folder holds is damaged.
     """
     document = {"config": asdict(config)}
     with _ONE_AT_A_TIME:
         try:
             data = _tokenized(config.for_data())
-            _make_ready(folder, document, data.description["fingerprint"])
+            _make_ready(folder, document, data.description)
             _, result = fit_and_evaluate(
                 config, data, folder, callbacks=callbacks, verbose=0
             )
@@ -179,13 +184,10 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
     return document | result
 
 
-def _make_ready(folder, document, fingerprint):
-    """Empty the folder if it is another run's: of other settings or other reviews."""
+def _make_ready(folder, document, data):
+    """Empty the folder if it is another run's: of other settings or other tokens."""
     path = folder / "run.json"
-    if path.exists() and (
-        read_json(path) != document
-        or stored_fingerprint(folder) not in (None, fingerprint)
-    ):
+    if path.exists() and (read_json(path) != document or other_tokens(folder, data)):
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, document)
@@ -202,7 +204,7 @@ def _failed(config, error):
     return {
         "config": asdict(config),
         "error": f"{type(error).__name__}: {error}",
-        "provenance": {"command": config.command(), **provenance()},
+        "provenance": origin_of(config),
     }
 
 

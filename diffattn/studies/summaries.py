@@ -30,7 +30,8 @@ def summarize(runs: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
         A `pandas.DataFrame` with a row for each grid, metric and label, and the columns
         ``grid``, ``label``, ``metric``, and those of
         `diffattn.studies.uncertainty.Estimate`: ``mean``, ``deviation``, ``low``,
-        ``high`` and ``count``. Failed runs do not count.
+        ``high`` and ``count``; and the ``standardization`` of the grid's texts. Failed
+        runs do not count.
     """
     return pd.DataFrame(
         [
@@ -39,6 +40,7 @@ def summarize(runs: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
                 "label": label,
                 "metric": metric,
                 **asdict(estimate(values.dropna())),
+                "standardization": in_grid["standardization"].iloc[0],
             }
             for grid, in_grid in runs.groupby("grid", sort=False)
             for metric in metrics

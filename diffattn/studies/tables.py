@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from diffattn.data.versions import STANDARDIZATION_VERSION
 from diffattn.names import METRICS
 from diffattn.studies.formatting import (
     Table,
@@ -47,8 +48,25 @@ def table_of_means(title: str, runs: pd.DataFrame) -> Table:
             f"Failed: {run.label}, seed {run.seed}: {run.error}"
             for run in failed.itertuples()
         ),
+        *notes_on_tokens(runs),
     ]
     return Table(title, ["attention", *map(make_title, METRICS), "seeds"], rows, notes)
+
+
+def notes_on_tokens(runs: pd.DataFrame) -> list[str]:
+    """Name the standardization of the runs' texts, if it is not today's.
+
+    Args:
+        runs: as `diffattn.studies.results.read_results` returns them.
+
+    Returns:
+        A list of sentences, as a rule empty.
+    """
+    return [
+        f"The texts went through standardization {version}; today's, "
+        f"{STANDARDIZATION_VERSION}, gives some of them other tokens."
+        for version in sorted(set(runs["standardization"]) - {STANDARDIZATION_VERSION})
+    ]
 
 
 def _count(runs):
@@ -87,6 +105,7 @@ def table_of_differences(title: str, runs: pd.DataFrame) -> Table:
         "probability (Student's t, Bonferroni). If one holds 0 and reaches no further "
         f"than {MARGIN}, any difference is smaller than its farther bound.",
         *(conclude(metric, by_label) for metric, by_label in compared.items()),
+        *notes_on_tokens(runs),
     ]
     headers = ["attention", "metric", "difference", "interval", "verdict"]
     return Table(title, headers, rows, notes)

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import DivergenceError, RunError
 from diffattn.files import read_json, write_json
 
@@ -24,16 +25,17 @@ class Checkpoint(keras.callbacks.Callback):
     Args:
         folder: where to store it.
         stopping: the training's EarlyStopping, before this one in the list.
-        fingerprint: of the reviews, which must be the same when going on.
+        data: the description of the `Tokenized` data; the tokens must be the same
+            when going on.
     """
 
     def __init__(
-        self, folder: Path, stopping: keras.callbacks.EarlyStopping, fingerprint: str
+        self, folder: Path, stopping: keras.callbacks.EarlyStopping, data: dict
     ):
         super().__init__()
         self.folder = folder
         self.stopping = stopping
-        self.fingerprint = fingerprint
+        self.data = data
         self.epoch = 0
         self.stopped = False
         self.history = {}
@@ -43,13 +45,13 @@ class Checkpoint(keras.callbacks.Callback):
         """Bring the model to the state of the last epoch that was stored, if any.
 
         Raises:
-            RunError: if what was stored is damaged or comes from other reviews.
+            RunError: if what was stored is damaged or comes from other tokens.
         """
         checkpoint = _last_checkpoint(self.folder)
         if checkpoint is None:
             return
-        if stored_fingerprint(self.folder) != self.fingerprint:
-            raise RunError(f"{self.folder} was begun with other reviews")
+        if other := other_tokens(self.folder, self.data):
+            raise RunError(f"{self.folder} was begun with {other}")
         with _report_damage(checkpoint):
             self._restore(model, checkpoint)
 
@@ -86,7 +88,8 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self):
         state = {
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.data["fingerprint"],
+            "standardization": STANDARDIZATION_VERSION,
             "epoch": self.epoch,
             "stopped": self.stopped,
             "history": self.history,
@@ -104,23 +107,31 @@ class Checkpoint(keras.callbacks.Callback):
             shutil.rmtree(checkpoint)
 
 
-def stored_fingerprint(folder: Path) -> str | None:
-    """Return the fingerprint of the reviews that a training was begun with.
+def other_tokens(folder: Path, data: dict) -> str:
+    """Say what tokens a training was begun with, if not with those of the data.
 
     Args:
-        folder: a `pathlib.Path`, where a `Checkpoint` keeps the training's state.
+        folder: a folder in which a `Checkpoint` stores a training's state.
+        data: the description of the `Tokenized` data.
 
     Returns:
-        The 64 hexadecimal digits, None where no epoch has been stored.
+        Words, such as "other reviews"; none if the tokens are the same, or if no epoch
+        has been stored.
 
     Raises:
         RunError: if what was stored is damaged.
     """
     checkpoint = _last_checkpoint(folder)
     if checkpoint is None:
-        return None
+        return ""
     with _report_damage(checkpoint):
-        return read_json(checkpoint / "state.json")["fingerprint"]
+        state = read_json(checkpoint / "state.json")
+        if state["fingerprint"] != data["fingerprint"]:
+            return "other reviews"
+        version = standardization_of(data["name"], state)
+    if version != STANDARDIZATION_VERSION:
+        return f"standardization {version}, not today's {STANDARDIZATION_VERSION}"
+    return ""
 
 
 def _last_checkpoint(folder):

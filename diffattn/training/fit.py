@@ -11,14 +11,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from diffattn.data.versions import STANDARDIZATION_VERSION
 from diffattn.provenance import provenance
 from diffattn.training.checkpoint import Checkpoint
 from diffattn.training.config import Config
 from diffattn.training.model import build_classifier
+from diffattn.training.settings import keras_defaults
 from diffattn.training.task import get_task
 from diffattn.training.tokens import Tokenized
 
 
+@keras_defaults()
 def fit_and_evaluate(
     config: Config,
     data: Tokenized,
@@ -37,11 +40,11 @@ def fit_and_evaluate(
         of ``history``, ``metrics`` and ``provenance`` as `Run` has them.
 
     Raises:
-        RunError: if the state in the folder is damaged or comes from other reviews.
+        RunError: if the state in the folder is damaged or comes from other tokens.
         DivergenceError: if the loss is no longer finite.
     """
     # First of all: if this fails, it fails before the training.
-    origin = {"command": config.command(), **provenance()}
+    origin = origin_of(config)
     started, cpu_started = time.monotonic(), time.process_time()
     model, history, kept_epoch = fit(
         config, data, folder, callbacks=callbacks, verbose=verbose
@@ -57,6 +60,15 @@ def fit_and_evaluate(
         "data": data.description,
     }
     return model, {"history": history, "metrics": metrics, "provenance": origin}
+
+
+def origin_of(config: Config) -> dict:
+    """Return what is known of a run before it: its provenance without data and times."""
+    return {
+        "command": config.command(),
+        "standardization": STANDARDIZATION_VERSION,
+        **provenance(),
+    }
 
 
 def fit(
@@ -84,7 +96,7 @@ def fit(
         best one if `config.early_stopping`, else the last.
 
     Raises:
-        RunError: if the state in the folder is damaged or comes from other reviews.
+        RunError: if the state in the folder is damaged or comes from other tokens.
         DivergenceError: if the loss is no longer finite.
     """
     model = _make_classifier(config, data)
@@ -95,7 +107,7 @@ def fit(
         patience=config.patience if config.early_stopping else config.epochs,
         restore_best_weights=config.early_stopping,
     )
-    checkpoint = Checkpoint(folder, stopping, data.description["fingerprint"])
+    checkpoint = Checkpoint(folder, stopping, data.description)
     checkpoint.load(model)
     if not checkpoint.stopped and checkpoint.epoch < config.epochs:
         model.fit(

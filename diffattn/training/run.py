@@ -18,12 +18,14 @@ import tensorflow as tf
 
 from diffattn.data.reviews import Reviews
 from diffattn.data.standardization import vectorize
+from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import RunError, UserError
 from diffattn.files import check_folder, read_json, write_json
 from diffattn.names import BASELINE
 from diffattn.training.config import Config
 from diffattn.training.curves import plot_history
 from diffattn.training.fit import compile_classifier, evaluate, fit_and_evaluate
+from diffattn.training.settings import keras_defaults
 from diffattn.training.task import Task, get_task
 from diffattn.training.tokens import check_backend, tokenize
 
@@ -44,7 +46,8 @@ class Run:
             ``kept_epoch`` (whose weights these are, counted from 1).
         provenance: dict of ``command``, ``seconds`` and ``cpu_seconds`` (of training
             and evaluation, since the last start), the ``data`` (name, fingerprint,
-            numbers of reviews), and what `diffattn.provenance.provenance` gives.
+            numbers of reviews), the version of the ``standardization``, and what
+            `diffattn.provenance.provenance` gives.
     """
 
     path: Path
@@ -82,6 +85,7 @@ class Run:
             **{part: getattr(self, part) for part in parts},
         }
 
+    @keras_defaults()
     def predict(self, texts: str | Sequence[str]) -> np.ndarray:
         """Compute how probably each text is positive.
 
@@ -129,6 +133,7 @@ class Run:
         count = len(words)
         return words, weights.numpy()[0, :, :count, :count]
 
+    @keras_defaults()
     def evaluate(self, reviews: Reviews) -> dict[str, float]:
         """Measure loss and accuracy on labelled texts.
 
@@ -178,7 +183,7 @@ def train(
             cannot be written, or if TensorBoard is asked for and not installed.
         diffattn.errors.DataError: if the data are missing or damaged.
         RunError: if `resume` is not an unfinished run, is damaged, or was begun with
-            other reviews.
+            other reviews or another standardization.
         DivergenceError: if the loss is no longer finite.
 
     Example:
@@ -222,7 +227,8 @@ def load_run(path: str | os.PathLike) -> Run:
         The `Run`.
 
     Raises:
-        RunError: if the folder is missing, unfinished, damaged or no run.
+        RunError: if the folder is missing, unfinished, damaged or no run, or if the
+            run was trained on tokens of another standardization.
         UserError: if Keras runs on another backend than TensorFlow.
     """
     check_backend()
@@ -238,6 +244,12 @@ def load_run(path: str | os.PathLike) -> Run:
         run = Run(path, Config(**document.pop("config")), **document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+    version = standardization_of(run.config.data, run.provenance)
+    if version != STANDARDIZATION_VERSION:
+        raise RunError(
+            f"{path} was trained with standardization {version}; today's is "
+            f"{STANDARDIZATION_VERSION}, which gives it other tokens: train it again"
+        )
     _ = run.model  # read now: damage is told before any other work
     return run
 
@@ -276,6 +288,7 @@ def _reopen(path):
         raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
 
 
+@keras_defaults()
 def _save(folder, config, result, data, model):
     """Complete the folder, then give it the name of a finished run."""
     text = keras.Input((), dtype="string", name="text")

@@ -1,13 +1,27 @@
+import html
+import html.entities
 import html.parser
+import itertools
+import random
+import re
 import string
+import time
 import unicodedata
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tools import ASCII, answer
 
-from diffattn import custom_standardization, make_vectorizer
+from diffattn import (
+    custom_standardization,
+    load_sample,
+    make_vectorizer,
+)
+from diffattn.data.order import load_order
 from diffattn.data.standardization import vectorize
+from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 
 
 def standardized(text):
@@ -40,14 +54,24 @@ class TextOnly(html.parser.HTMLParser):
 
 
 def expected(text):
-    """Independently: Python's HTML parser, str.lower and Unicode's categories."""
+    """Independently: Python's HTML parser and references, and Unicode's categories."""
+    kinds = {c: unicodedata.category(c) for c in text}
+    text = "".join(
+        " " if kinds[c][0] == "Z" or kinds[c] == "Cc" else c
+        for c in text
+        if kinds[c] != "Cf"
+    )
     parser = TextOnly()
     parser.feed(text)
     parser.close()
+    text = re.sub(r"&(#\w+|\w+);", lambda m: html.unescape(m[0]), parser.text).lower()
+    text = re.sub(r"\s", " ", text)
     return "".join(
         c
-        for c in parser.text.lower()
-        if c not in string.punctuation and not unicodedata.category(c).startswith("P")
+        for c in text
+        if c not in string.punctuation
+        and not unicodedata.category(c).startswith("P")
+        and unicodedata.category(c) != "Cf"
     )
 
 
@@ -67,6 +91,16 @@ def expected(text):
         "ÀÉÎÕÜ ÇA ŒUVRE ΑΒΓ ДЖЗ straße",
         "a film 😀 with ★ and ♥",
         "&amp; &#39; entities",
+        "&quot;dull&quot; &ldquo;dull&#8221; was&nbsp;dull&#x2003;or&#160;not",
+        "don&#39;t don&#x27;t don&#X0027;t don&apos;t don&rsquo;t don&#146;t",
+        "caf&eacute; CAF&Eacute; caf&#233; caf&#xE9; &#65;B &#345;&#305;",
+        "B&B Q&A; AT&T; R&D &c. & so on; &#; &#x; &unheardof;",
+        "&amp;quot; &amp;amp;quot; &&amp;eacute; &&#113;uot; &lt;b&gt;bold&lt;/b&gt;",
+        "so&shy;ft, ze&ZeroWidthSpace;ro, new&NewLine;line, tab&Tab;bed",
+        "was\xa0dull was\u2003dull was\x85dull was\u2028dull was\u2029dull",
+        "good\0 bad\x1cgood\x1dbad\x1egood\x96bad\x7fgood\x01bad\x02good",
+        "go\xadod zero\u200bwidth jo\u200din \ufeffmark \u202ebidi\u202c",
+        "<b\x85class='x'>bold</b\xa0>, <em\u200b>",
         "line\nbreaks\tand tabs",
         "",
         "...",
@@ -76,11 +110,118 @@ def test_equals_pythons_own_parser(text):
     assert standardized(text) == expected(text)
 
 
+@pytest.mark.parametrize("kind", ["Cc", "Cf", "Zs", "Zl", "Zp"])
+def test_every_sign_that_nobody_sees(kind):
+    """A space, or nothing if it is a format character, between any two letters."""
+    signs = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) == kind]
+    found = custom_standardization([f"a{c}b" for c in signs]).numpy().tolist()
+    assert found == [b"ab" if kind == "Cf" else b"a b"] * len(signs)
+
+
+def test_every_reference_of_html():
+    """As the character that it stands for, or as a space if that is a rare one."""
+    html5 = html.entities.html5
+    names = [
+        name
+        for name, text in html5.items()
+        # Some names have another meaning in lower case.
+        if name[-1] == ";" and html5.get(name.lower(), text).lower() == text.lower()
+    ]
+    names += [f"#{code};" for code in range(1, 0x2100)]
+    usual = bytes(range(128, 160)).decode("cp1252", "ignore")
+    usual = {c.lower() for c in [*usual, *map(chr, range(0x180))]}
+    meant = [html.unescape(f"&{name}") or " " for name in names]
+    found = custom_standardization([f"a&{name}b" for name in names]).numpy()
+    wanted = custom_standardization([f"a{text}b" for text in meant]).numpy()
+    for name, text, one, other in zip(names, meant, found, wanted, strict=True):
+        rare = text.lower() not in usual
+        assert one == (b"a b" if rare and other != b"ab" else other), name
+
+
+def test_bytes_that_are_no_utf_8_are_spaces():
+    texts = [b"good\xffbad", b"\x96", b"a\xed\xa0\x80b", b"caf\xc3", b"\xc3\xa9t\xe9"]
+    found = custom_standardization(texts).numpy().tolist()
+    assert [text.split() for text in found] == [
+        [b"good", b"bad"],
+        [],
+        [b"a", b"b"],
+        [b"caf"],
+        ["ét".encode()],
+    ]
+
+
+PIECES = ["<", "<!--", "-->", ">", "</b>", "&", "#", "x", "&#", "39;", "amp;", "&lt;"]
+PIECES += ["a", "E", "I", "/", '"', "'", ";", "=", "quot;", "&amp;", "eacute;", "lt;"]
+PIECES += ["\0", "\x01", "\x02", "\x85", "\xa0", "\xad", "\u200b", "\u2028", "\ufeff"]
+PIECES += ["İ", "Σ", "ß", "é", "\u0307", "\ufe0f", "😀", "“", "\U000e0041", "\uffff"]
+
+
+def test_its_own_output_stays_as_it_is():
+    rng = random.Random(0)
+    texts = ["".join(pieces) for pieces in itertools.product(PIECES, repeat=2)]
+    texts += ["".join(rng.choices(PIECES, k=rng.randint(3, 20))) for _ in range(50_000)]
+    texts += [rng.randbytes(rng.randint(0, 20)) for _ in range(10_000)]
+    once = custom_standardization(texts)
+    assert np.array_equal(custom_standardization(once), once)
+
+
+@pytest.mark.parametrize(
+    "piece", ['<a "<b>', "<!--<a>", "<a '<", '<a "', "&#1", "&amp", "&", "<", "<a '<' "]
+)
+def test_time_in_proportion_to_the_length(piece):
+    """Eight times the text may not take thirty times as long."""
+
+    def seconds(count):
+        text = tf.constant([piece * count])
+        started = time.perf_counter()
+        custom_standardization(text)
+        return time.perf_counter() - started
+
+    seconds(10)  # compiles the expressions
+    short = min(seconds(10_000) for _ in range(3))
+    assert min(seconds(80_000) for _ in range(3)) < 30 * short + 0.05
+
+
+def version_1(text):
+    """The standardization of the results that do not name theirs."""
+    tag = r"""<!--.*?-->|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>|<[/!]?[a-z][^<>]*>"""
+    text = tf.strings.lower(text, encoding="utf-8")
+    text = tf.strings.regex_replace(text, f"(?s){tag}", " ")
+    return tf.strings.regex_replace(text, r"[!-/:-@\[-`{-~\p{P}]", "")
+
+
+@pytest.mark.parametrize(
+    "reviews", [load_sample(), load_order(), load_order(length=200, distance=4)]
+)
+def test_the_generated_reviews_have_the_same_tokens_as_before(reviews):
+    for part in (reviews.train, reviews.validation, reviews.test):
+        found = custom_standardization(part.texts).numpy().tolist()
+        assert found == version_1(part.texts).numpy().tolist()
+    assert standardization_of(reviews.name, {}) == STANDARDIZATION_VERSION
+    assert standardization_of("imdb", {}) == 1
+
+
+LOCALE = """
+import diffattn
+letters = "TITLE I\u0307 \u0130 \xcc \xcd \u0128 \u012e\u0301 J\u0301"
+print(ascii(diffattn.custom_standardization(letters).numpy().decode()))
+"""
+
+
+def test_the_same_in_every_locale():
+    """A Turkish I has no dot, and Lithuanian keeps it under an accent."""
+    expected = ascii("title i̇ i̇ ì í ĩ į\u0301 j\u0301")
+    for locale in ("tr_TR.UTF-8", "lt_LT.UTF-8"):
+        assert " ".join(answer(LOCALE, LC_ALL=locale, LANG=locale)) == expected
+
+
 def test_what_is_a_tag_and_what_is_not():
     assert standardized("x < 3 and y > 2").split() == ["x", "3", "and", "y", "2"]
     assert standardized("good<br />bad").split() == ["good", "bad"]
     assert standardized("<i don't> care").split() == ["care"]
     assert standardized("a <b") == "a b"
+    assert standardized('<a title="5 < 4, <b>">x</a>').split() == ["x"]
+    assert standardized("one <!-- never closed <b> two").split() == ["one"]
 
 
 def test_every_letter_and_sign_of_unicode():
@@ -96,9 +237,11 @@ def test_every_letter_and_sign_of_unicode():
     ]
     found = custom_standardization(signs).numpy()
     differing = 0
-    for sign, answer in zip(signs, found, strict=True):
-        gone = sign in string.punctuation or unicodedata.category(sign)[0] == "P"
-        differing += answer.decode() != ("" if gone else sign.lower())
+    for sign, result in zip(signs, found, strict=True):
+        kind = unicodedata.category(sign)[0]
+        gone = sign in string.punctuation or kind == "P"
+        wanted = "" if gone else " " if kind == "Z" else sign.lower()
+        differing += result.decode() != wanted
     assert differing / len(signs) < 0.002
     assert len(signs) > 100_000
 
@@ -122,9 +265,51 @@ def test_vectorizer_and_tokens(number):
     assert tokens.dtype == "int32"
 
 
+#: Where `str.splitlines` ends a line and `tf.strings.split` no word; others than ASCII.
+SIGNS = ["\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "é", "😀"]
+
+SAVE = """
+import sys, keras, tensorflow as tf
+from diffattn import standardization
+
+@keras.saving.register_keras_serializable("test")
+def as_it_is(text):
+    return tf.identity(text)
+
+def save(path):
+    standardization.custom_standardization = as_it_is
+    texts = [f"odd{sign}pair" for sign in SIGNS] * 9 + ["dull dull fun"]
+    vectorizer = standardization.make_vectorizer(texts, 20, 3)
+    text = keras.Input((), dtype="string")
+    keras.Model(text, vectorizer(text)).save(path)
+"""
+
+
+@pytest.mark.parametrize("environment", [{}, ASCII])
+def test_a_vectorizer_loads_whatever_its_words_are(environment, tmp_path):
+    """Even with words that only another standardization leaves."""
+    path = tmp_path / "m.keras"
+    program = f"SIGNS = {SIGNS!a}\n{SAVE}\nsave(sys.argv[1])"
+    assert answer(program, path, **environment) == []
+    exec(SAVE, {})  # registers the function here as well
+    loaded = keras.models.load_model(path)
+    words = [f"odd{sign}pair" for sign in SIGNS]
+    assert set(loaded.layers[1].get_vocabulary()) == {
+        "",
+        "[UNK]",
+        "dull",
+        "fun",
+        *words,
+    }
+    tokens = loaded(tf.constant([*words, "dull", "fun"])).numpy()
+    assert sorted(tokens[:, 0]) == list(range(2, 12))
+    assert tokens[-2:, 0].tolist() == [10, 11]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"texts": ["..."]}, "texts must have words. Received: 1 without any"),
         ({"texts": []}, "texts must not be empty"),
         ({"vocabulary_size": 2}, "vocabulary_size must be .* at least 3.*=2"),
         ({"sequence_length": -1}, "sequence_length must be a positive.*=-1"),

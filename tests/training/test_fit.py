@@ -1,5 +1,8 @@
+import dataclasses
+import itertools
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -12,17 +15,19 @@ import keras
 import numpy as np
 import pytest
 import reference
-from tools import worst
+import tensorflow as tf
+from tools import ASCII, answer, worst
 
 from diffattn import Config, load_run, load_sample, provenance, train
-from diffattn.data import DATASETS, sample
+from diffattn.data import DATASETS, imdb, sample
 from diffattn.data.ceiling import order_blind_ceiling
 from diffattn.data.datasets import load_data
 from diffattn.data.standardization import custom_standardization
 from diffattn.errors import RunError, UserError
 from diffattn.names import MODEL_TYPES
 from diffattn.training import fit
-from diffattn.training.run import _start
+from diffattn.training.run import _save, _start
+from diffattn.training.tokens import tokenize
 
 SMALL = {"attention_type": "differentialSum", "epochs": 6, "batch_size": 64}
 
@@ -64,6 +69,7 @@ def test_the_folder_holds_all_of_a_run(run):
     provenance = document["provenance"]
     assert provenance["versions"]["keras"] == keras.__version__
     assert provenance["data"] == load_sample().describe()
+    assert provenance["standardization"] == 2
     assert provenance["command"][:2] == ["diffattn", "train"]
     picture = (run.path / "learning_curves.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
@@ -386,6 +392,179 @@ def test_other_reviews_than_at_the_start_are_refused(tmp_path, monkeypatch):
     )
     with pytest.raises(RunError, match="was begun with other reviews"):
         train(resume=unfinished, verbose=0)
+
+
+def test_an_unfinished_run_of_another_standardization_is_refused(
+    tmp_path, monkeypatch, small_imdb
+):
+    """One of the generated reviews goes on: their tokens are the same."""
+    for data in (small_imdb, "sample"):
+        settings = {"data": data, "attention_type": "none", "embed_dim": 8}
+        with monkeypatch.context() as patch:
+            interrupt_before(1, patch)
+            with pytest.raises(KeyboardInterrupt):
+                train(output=tmp_path, verbose=0, **settings)
+        (unfinished,) = tmp_path.glob("*.unfinished")
+        state = unfinished / "checkpoint-000001" / "state.json"
+        kept = json.loads(state.read_text())
+        assert kept.pop("standardization") == 2
+        state.write_text(json.dumps(kept))  # as version 1 has written it
+        if data == "sample":
+            assert train(resume=unfinished, verbose=0).metrics["epochs"] > 1
+        else:
+            with pytest.raises(RunError, match="begun with standardization 1, not tod"):
+                train(resume=unfinished, verbose=0)
+            shutil.rmtree(unfinished)
+
+
+def test_a_run_of_another_standardization_is_refused(run, tmp_path):
+    """One of the generated reviews is not: their tokens are the same."""
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    document = run.document()
+    del document["provenance"]["standardization"]
+    (path / "run.json").write_text(json.dumps(document))
+    assert load_run(path).predict("a good film") == run.predict("a good film")
+    document["config"]["data"] = "imdb"
+    (path / "run.json").write_text(json.dumps(document))
+    with pytest.raises(RunError, match="trained with standardization 1; today's is 2"):
+        load_run(path)
+
+
+#: Every sign that a vocabulary file or a standardization has gone wrong with.
+SIGNS = "\0 \x1c \x1d \x1e \x85 \x96 \xa0 \xad \u2003 \u2028 \u2029 \u200b \ufeff"
+SIGNS = [*SIGNS.split(" "), "&quot;", "&#39;", "&nbsp;", "&amp;", "&eacute;", "é", "😀"]
+
+
+@pytest.fixture
+def small_imdb(tmp_path_factory, monkeypatch):
+    """A folder like aclImdb, with `SIGNS` in, between and around its reviews' words."""
+    words = {"pos": ["good", "fun", "warm"], "neg": ["bad", "dull", "cold"]}
+    folders = {
+        f"{part}/{kind}": {
+            f"{i}_1.txt": f"{sign}{a}{sign}{b} {sign} film{sign}".encode()
+            for i, (sign, a, b) in enumerate(itertools.product(SIGNS, of, of))
+        }
+        for part in ("train", "test")
+        for kind, of in words.items()
+    }
+    root = tmp_path_factory.mktemp("aclImdb")
+    for folder, files in folders.items():
+        (root / folder).mkdir(parents=True)
+        for name, content in files.items():
+            (root / folder / name).write_bytes(content)
+    release = dataclasses.replace(
+        imdb.IMDB,
+        reviews_per_folder=9 * len(SIGNS),
+        fingerprint=imdb.fingerprint(folders),
+    )
+    monkeypatch.setattr(imdb, "IMDB", release)
+    return str(root)
+
+
+@pytest.mark.parametrize("source", ["generated", "imdb"])
+def test_a_run_of_imdb_answers_the_same_in_a_new_process(
+    source, small_imdb, tmp_path, monkeypatch
+):
+    """To the bit, with Keras's own loading, and where text is ASCII as well."""
+    texts = [f"A good{sign}film, {sign} not{sign}dull." for sign in SIGNS[:9]] + ["é"]
+    settings = {"data": small_imdb, "vocabulary_size": 100}
+    if source == "imdb":
+        real = os.environ.get(imdb.IMDB_VARIABLE)
+        if real is None:
+            pytest.skip("DIFFATTN_IMDB names no copy of the real reviews")
+        monkeypatch.undo()  # the real release again
+        settings = {"data": real}
+        *texts, _ = texts
+        texts.append(load_data(Config(data=real)).test.texts[0])
+    config = Config(attention_type="none", epochs=1, **settings)
+    tokenized = tokenize(config)
+    folder = tmp_path / "run.unfinished"
+    folder.mkdir()
+    model, result = fit.fit_and_evaluate(config, tokenized, folder, verbose=0)
+    run = _save(folder, config, result, tokenized, model)
+    tokens = tokenized.vectorizer(tf.constant(texts))
+    expected = keras.ops.sigmoid(model.predict(tokens, verbose=0))[:, 0].numpy()
+    assert len({*expected}) > 1
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    for environment in ({}, ASCII):
+        found = answer(
+            PREDICT, run.path / "model.keras", tmp_path / "texts.json", **environment
+        )
+        assert [*map(float, found)] == expected.tolist()
+        found = answer(PREDICT_BY_RUN, run.path, tmp_path / "texts.json", **environment)
+        assert [*map(float, found)] == expected.tolist()
+
+
+PREDICT = """
+import json, sys
+import keras, diffattn
+model = keras.models.load_model(sys.argv[1])
+with open(sys.argv[2]) as file:
+    texts = keras.tree.map_structure(lambda text: text, json.load(file))
+from tensorflow import constant
+print(*model.predict(constant(texts), verbose=0)[:, 0].tolist())
+"""
+
+PREDICT_BY_RUN = """
+import json, sys, diffattn
+with open(sys.argv[2]) as file:
+    print(*diffattn.load_run(sys.argv[1]).predict(json.load(file)).tolist())
+"""
+
+
+TRAIN = """
+import json, sys, keras
+exec(sys.argv[1])
+settings = keras.config.floatx(), keras.config.dtype_policy().name
+settings += keras.config.epsilon(), keras.config.max_epochs()
+from diffattn import train
+run = train(output=sys.argv[2], verbose=0, **json.loads(sys.argv[3]))
+after = keras.config.floatx(), keras.config.dtype_policy().name
+assert settings == (*after, keras.config.epsilon(), keras.config.max_epochs())
+with open(sys.argv[4]) as file:
+    texts = json.load(file)
+print(*settings, *run.predict(texts).tolist())
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "file", "environment", "expected"),
+    [
+        ("keras.config.set_floatx('float64')", {}, {}, ["float64", "float64"]),
+        (
+            "keras.config.set_dtype_policy('mixed_bfloat16')",
+            {},
+            {},
+            ["float32", "mixed_bfloat16"],
+        ),
+        (
+            "",
+            {
+                "floatx": "float16",
+                "epsilon": 0.1,
+                "image_data_format": "channels_first",
+            },
+            {"KERAS_MAX_EPOCHS": "1", "KERAS_MAX_STEPS_PER_EPOCH": "2"},
+            ["float16", "float16", "0.1", "1"],
+        ),
+    ],
+)
+def test_a_run_is_the_same_whatever_kerass_settings_are(
+    statement, file, environment, expected, run, tmp_path
+):
+    (tmp_path / "keras.json").write_text(json.dumps({"backend": "tensorflow", **file}))
+    texts = [str(text) for text in load_sample().test.texts[:100]]
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    environment = {"KERAS_HOME": str(tmp_path), **environment}
+    arguments = statement, tmp_path / "runs", json.dumps(SMALL), tmp_path / "texts.json"
+    found = answer(TRAIN, *arguments, **environment)
+    assert found[: len(expected)] == expected
+    assert [*map(float, found[4:])] == run.predict(texts).tolist()
+    (path,) = (tmp_path / "runs").iterdir()
+    other = load_run(path)
+    assert other.history == run.history
+    assert other.metrics == run.metrics
 
 
 def test_an_output_that_cannot_be_written_is_told(tmp_path):
