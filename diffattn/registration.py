@@ -1,7 +1,7 @@
 """Makes the package's layers known to Keras as soon as Keras is there.
 
-`keras.models.load_model` finds a layer by the name that it has registered, which it does
-when its module is imported. This imports those modules right after Keras, so that
+`keras.models.load_model` finds a layer by the name that it has registered, which it
+does when its module is imported. This imports those modules right after Keras, so that
 ``import diffattn`` does, and need not wait for Keras itself.
 """
 

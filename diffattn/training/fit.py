@@ -63,7 +63,7 @@ def fit_and_evaluate(
 
 
 def origin_of(config: Config) -> dict:
-    """Return what is known of a run before it: its provenance without data and times."""
+    """Return what is known of a run before it: provenance without data and times."""
     return {
         "command": config.command(),
         "standardization": STANDARDIZATION_VERSION,
