@@ -56,7 +56,7 @@ def test_keys_values_and_places_are_drawn_evenly():
     data = small(train_sequences=8000, repeat_values=True)
     keys, labels, places = Counter(), Counter(), Counter()
     for text in data.train.texts:
-        label, its_keys, values = looked_up(text, "slot")
+        label, its_keys, _ = looked_up(text, "slot")
         keys.update(its_keys)
         labels[label] += 1
         places[its_keys.index(text.split()[-2])] += 1
