@@ -22,6 +22,8 @@ _END = re.compile(r"(?<!<)[.!?]+")
 # A word of our own carries the ends through the standardization, which removes
 # punctuation, and removes what stands inside of a tag.
 _END_WORD = "zzsentenceendzz"
+# Sentences are split again at " " alone: str.split also splits at signs that are no
+# white space to TensorFlow, such as U+0085.
 
 
 def load_sentences(
@@ -145,7 +147,9 @@ def swapped_pairs(reviews: Reviews) -> list[tuple[str, str]]:
     pairs = []
     for written, swapped in zip(reviews.texts[::2], reviews.texts[1::2], strict=True):
         first, second = (
-            a for a, b in zip(written.split(), swapped.split(), strict=True) if a != b
+            a
+            for a, b in zip(written.split(" "), swapped.split(" "), strict=True)
+            if a != b
         )
         pairs.append((first, second))
     return pairs
@@ -168,7 +172,7 @@ def describe_swaps(
         outside the vocabulary; "invisible": both are, so that the two texts have the
         same tokens and no model can tell them apart.
     """
-    written = [text.split() for text in data.train.texts[::2]]
+    written = [text.split(" ") for text in data.train.texts[::2]]
     seen = {
         pair
         for words in written
@@ -198,7 +202,7 @@ def _swap_some(random, sentences, written, distance, count, part):
     for sentence in sentences:
         if len(texts) == 2 * count:
             break
-        swapped = _swap(random, sentence.split(), written, distance)
+        swapped = _swap(random, sentence.split(" "), written, distance)
         if swapped is not None:
             texts += [sentence, swapped]
     if len(texts) < 2 * count:
