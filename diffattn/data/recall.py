@@ -112,7 +112,7 @@ def load_recall(
 
 
 def recall_ceiling(
-    pairs: int, *, values: int | None = None, repeat_values: bool = False
+    pairs: int, *, values: int = FEWEST, repeat_values: bool = False
 ) -> float:
     """Compute the best accuracy on recall that any model blind to order can have.
 
@@ -129,7 +129,7 @@ def recall_ceiling(
 
     Args:
         pairs: int, number N of pairs in a text.
-        values: int, number V of different values; only with `repeat_values`.
+        values: int, number V of different values; it matters with `repeat_values` only.
         repeat_values: bool, whether a text's values are drawn independently.
 
     Returns:

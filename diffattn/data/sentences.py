@@ -107,7 +107,7 @@ def load_sentences(
 
 
 def find_sentences(
-    texts: Sequence[str], *, min_words: int = 8, max_words: int = 25
+    texts: Sequence[str] | np.ndarray, *, min_words: int = 8, max_words: int = 25
 ) -> list[str]:
     """Find the sentences in texts.
 
@@ -215,11 +215,12 @@ def _swap_some(random, sentences, written, distance, count, part):
 
 
 def _swap(random, words, written, distance):
-    """The sentence with two words swapped, or None where that can't be."""
+    """The sentence with two words swapped, or None where that can't be.
+
+    It isn't one of the sentences as written, so the two words differ as well.
+    """
     for place in random.permutation(len(words) - distance):
         other = place + distance
-        if words[place] == words[other]:
-            continue
         changed = list(words)
         changed[place], changed[other] = words[other], words[place]
         text = " ".join(changed)

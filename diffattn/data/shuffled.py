@@ -50,20 +50,19 @@ def load_shuffled(
     data = load_imdb(
         source, validation_split=validation_split, seed=seed, progress=progress
     )
-    parts = [
-        Reviews(
-            shuffle_words(
-                part.texts, sequence_length=sequence_length, seed=shuffle_seed
-            ),
-            part.labels,
+
+    def shuffled(part):
+        texts = shuffle_words(
+            part.texts, sequence_length=sequence_length, seed=shuffle_seed
         )
-        for part in (data.train, data.validation, data.test)
-    ]
+        return Reviews(texts, part.labels)
+
+    parts = shuffled(data.train), shuffled(data.validation), shuffled(data.test)
     return ReviewData("imdb-shuffled", *parts, text_fingerprint(parts))
 
 
 def shuffle_words(
-    texts: Sequence[str], *, sequence_length: int = 250, seed: int = 0
+    texts: Sequence[str] | np.ndarray, *, sequence_length: int = 250, seed: int = 0
 ) -> np.ndarray:
     """Shuffle the first words of each text.
 

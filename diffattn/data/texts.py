@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from diffattn.data.imdb import Reviews
 
 
-def standardized_words(texts: Sequence[str]) -> list[list[str]]:
+def standardized_words(texts: Sequence[str] | np.ndarray) -> list[list[str]]:
     """Split texts into words exactly as the vectorizer does.
 
     Args:

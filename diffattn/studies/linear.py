@@ -91,15 +91,14 @@ def fit_linear(
         train, validation, test = (
             (features @ ratios).tocsr() for features in (train, validation, test)
         )
-    best = None
-    for strength in sorted(strengths):
-        model = linear_model.LogisticRegression(C=strength, max_iter=5000)
+    strength, validation_accuracy, right = 0.0, -1.0, np.zeros(0, bool)
+    for candidate in sorted(strengths):
+        model = linear_model.LogisticRegression(C=candidate, max_iter=5000)
         model.fit(train, data.train.labels)
         accuracy = float(np.mean(model.predict(validation) == data.validation.labels))
-        if best is None or accuracy > best[0]:
-            best = accuracy, strength, model
-    validation_accuracy, strength, model = best
-    right = model.predict(test) == data.test.labels
+        if accuracy > validation_accuracy:
+            strength, validation_accuracy = candidate, accuracy
+            right = model.predict(test) == data.test.labels
     return LinearResult(
         strength, validation_accuracy, float(right.mean()), train.shape[1], right
     )

@@ -249,8 +249,8 @@ def unpack_right(packed: str) -> np.ndarray:
         UserError: if `packed` is damaged.
     """
     try:
-        count, _, code = packed.partition(":")
-        count, content = int(count), base64.b64decode(code, validate=True)
+        number, _, code = packed.partition(":")
+        count, content = int(number), base64.b64decode(code, validate=True)
     except (AttributeError, ValueError, binascii.Error) as error:
         raise UserError(f"{packed!r:.40} is no packed list of answers") from error
     if count < 0 or len(content) != (count + 7) // 8:
@@ -322,23 +322,23 @@ def fit_power_law(
         ValueError: if the lengths differ, a number isn't positive and finite, or the
             uncensored values are fewer than three or all at one x.
     """
-    x, y = (_check_positive(*pair) for pair in (("x", x), ("y", y)))
-    censored = np.zeros(len(y), bool) if censored is None else np.asarray(censored)
-    if not len(x) == len(y) == len(censored):
+    log_x, log_y = np.log(_check_positive("x", x)), np.log(_check_positive("y", y))
+    larger = np.zeros(len(log_y), bool) if censored is None else np.asarray(censored)
+    if not len(log_x) == len(log_y) == len(larger):
         raise ValueError(
             "x, y and censored must be equally many. "
-            f"Received: {len(x)}, {len(y)} and {len(censored)}"
+            f"Received: {len(log_x)}, {len(log_y)} and {len(larger)}"
         )
-    if censored.dtype != bool:
-        raise ValueError(f"censored must be bools. Received: dtype {censored.dtype}")
+    if larger.dtype != bool:
+        raise ValueError(f"censored must be bools. Received: dtype {larger.dtype}")
     _check_share("level", level)
-    observed = int((~censored).sum())
-    if observed < 3 or len(np.unique(x[~censored])) < 2:
+    observed, places = int((~larger).sum()), len(np.unique(log_x[~larger]))
+    if observed < 3 or places < 2:
         raise ValueError(
             "a power law takes at least three uncensored values at two x. Received: "
-            f"{observed} at {len(np.unique(x[~censored]))}"
+            f"{observed} at {places}"
         )
-    fit = _LogLine(np.log(x), np.log(y), censored)
+    fit = _LogLine(log_x, log_y, larger)
     slope = fit.best()
     best, _, intercept, deviation = fit.at_slope(slope)
     t = stats.t.ppf((1 + level) / 2, observed - 2)
@@ -350,8 +350,8 @@ def fit_power_law(
         high,
         math.exp(intercept),
         deviation,
-        len(y),
-        int(censored.sum()),
+        len(larger),
+        int(larger.sum()),
     )
 
 

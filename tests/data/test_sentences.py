@@ -1,3 +1,4 @@
+import itertools
 import os
 import re
 from collections import Counter
@@ -12,6 +13,7 @@ from data_case import release_reviews
 from diffattn.data.imdb import IMDB_VARIABLE, DataError
 from diffattn.data.sample import order_blind_ceiling
 from diffattn.data.sentences import (
+    _swap_some,
     describe_swaps,
     find_sentences,
     load_sentences,
@@ -115,6 +117,46 @@ def test_both_forms_of_each_sentence_stand_side_by_side(distance, source):
         assert order_blind_ceiling(words, reviews.labels) == 0.5
     texts = [text for part in PARTS for text in getattr(data, part).texts]
     assert len(set(texts)) == len(texts)
+
+
+def test_what_somebody_wrote_is_never_called_swapped(monkeypatch, tmp_path):
+    """Two sentences that differ by a swap: neither is the swapped form of the other."""
+    written = {
+        "train/neg": ["b k c d e f g h", "a b c d e f g h"],
+        "train/pos": ["k b c d e f g h", "same same same same same b b b"],
+        "test/neg": ["x b c d e f g h"],
+        "test/pos": ["b x c d e f g h"],
+    }
+    folders = {  # and short reviews, so that there are enough to be split
+        folder: {
+            f"{i}_1.txt": text.encode()
+            for i, text in enumerate(sentences + ["short"] * (5 - len(sentences)))
+        }
+        for folder, sentences in written.items()
+    }
+    source = release_reviews(monkeypatch, tmp_path, folders)
+    for seed in range(30):
+        data = load(
+            source,
+            train_sentences=4,
+            test_sentences=2,
+            validation_split=0.25,
+            seed=seed,
+        )
+        texts = [text for part in PARTS for text in getattr(data, part).texts]
+        labels = [int(n) for part in PARTS for n in getattr(data, part).labels]
+        assert sorted(texts[::2]) == sorted(itertools.chain(*written.values()))
+        assert labels == [1, 0] * 6
+        assert not set(texts[::2]) & set(texts[1::2])
+
+
+def test_a_word_with_a_sign_that_python_splits_at_stays_whole():
+    """U+0085 is white space to Python and none to TensorFlow's split."""
+    odd = "b\x85c"
+    random = np.random.RandomState(0)
+    found = _swap_some(random, [f"a {odd}"], {f"a {odd}"}, 1, 1, "train")
+    assert found.texts.tolist() == [f"a {odd}", f"{odd} a"]
+    assert swapped_pairs(found) == [("a", odd)]
 
 
 def test_every_place_is_as_likely(source):
