@@ -12,7 +12,7 @@ from math import factorial
 import numpy as np
 
 from diffattn.checks import check_choice, check_int
-from diffattn.data.imdb import ReviewData, Reviews, split
+from diffattn.data.reviews import ReviewData, Reviews, split
 from diffattn.data.texts import text_fingerprint
 
 #: "slot": the answer is read at an empty slot after the query; "query": at the query.

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 
 from diffattn.checks import check_int, check_number
-from diffattn.data.imdb import ReviewData, Reviews, split
+from diffattn.data.reviews import ReviewData, Reviews, split
 from diffattn.data.sample import (
     _ADJECTIVES,
     _ASPECTS,

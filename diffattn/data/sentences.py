@@ -14,8 +14,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from diffattn.checks import check_int, check_validation_split
-from diffattn.data.imdb import DataError, ReviewData, Reviews, load_imdb
+from diffattn.data.imdb import load_imdb
+from diffattn.data.reviews import ReviewData, Reviews
 from diffattn.data.texts import standardized_words, text_fingerprint
+from diffattn.errors import DataError
 
 #: A sentence ends here. "<!" begins a comment or a declaration and ends none.
 _END = re.compile(r"(?<!<)[.!?]+")

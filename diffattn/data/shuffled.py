@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from diffattn.checks import check_int
-from diffattn.data.imdb import ReviewData, Reviews, load_imdb
+from diffattn.data.imdb import load_imdb
+from diffattn.data.reviews import ReviewData, Reviews
 from diffattn.data.texts import standardized_words, text_fingerprint
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from diffattn.data.imdb import Reviews
+from diffattn.data.reviews import Reviews
 
 
 def standardized_words(texts: Sequence[str] | np.ndarray) -> list[list[str]]:

@@ -19,8 +19,9 @@ from types import ModuleType
 import numpy as np
 from scipy import sparse
 
-from diffattn.checks import UserError, check_int
-from diffattn.data.imdb import ReviewData
+from diffattn.checks import check_int
+from diffattn.data.reviews import ReviewData
+from diffattn.errors import UserError
 
 #: The inverse regularization strengths that are tried on the validation reviews.
 STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special, stats
 
-from diffattn.checks import UserError, check_int
+from diffattn.checks import check_int
+from diffattn.errors import UserError
 from diffattn.studies.uncertainty import LEVEL
 
 #: How often a bootstrap resamples by default.

@@ -4,8 +4,8 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from diffattn.data.ceiling import order_blind_ceiling
 from diffattn.data.recall import load_recall, recall_ceiling
-from diffattn.data.sample import order_blind_ceiling
 
 PARTS = ("train", "validation", "test")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from diffattn import load_sample
-from diffattn.data.imdb import ReviewData, Reviews
-from diffattn.data.sample import order_blind_ceiling
+from diffattn.data.ceiling import order_blind_ceiling
+from diffattn.data.reviews import ReviewData, Reviews
 from diffattn.data.sample_variants import (
     divide_pairs,
     load_sample_variant,

@@ -10,8 +10,8 @@ import pytest
 # The stand-in for the archive: `small` puts its fingerprint in the real one's place.
 from data_case import release_reviews
 
-from diffattn.data.imdb import IMDB_VARIABLE, DataError
-from diffattn.data.sample import order_blind_ceiling
+from diffattn.data.ceiling import order_blind_ceiling
+from diffattn.data.imdb import IMDB_VARIABLE
 from diffattn.data.sentences import (
     _swap_some,
     describe_swaps,
@@ -20,6 +20,7 @@ from diffattn.data.sentences import (
     swapped_pairs,
 )
 from diffattn.data.standardization import make_vectorizer
+from diffattn.errors import DataError
 
 PARTS = ("train", "validation", "test")
 WORDS = [a + b for a in "bdfgklmnprst" for b in ("a", "e", "ig", "ol", "un")]

@@ -6,7 +6,8 @@ import pytest
 from data_case import release_reviews
 
 from diffattn import load_imdb
-from diffattn.data.imdb import IMDB_VARIABLE, ReviewData, Reviews
+from diffattn.data.imdb import IMDB_VARIABLE
+from diffattn.data.reviews import ReviewData, Reviews
 from diffattn.data.shuffled import load_shuffled, shuffle_words
 from diffattn.data.standardization import make_vectorizer, vectorize
 

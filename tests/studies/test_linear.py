@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from diffattn.checks import UserError
-from diffattn.data.imdb import ReviewData, Reviews
-from diffattn.data.sample import load_order, load_sample
+from diffattn.data.order import load_order
+from diffattn.data.reviews import ReviewData, Reviews
+from diffattn.data.sample import load_sample
+from diffattn.errors import UserError
 from diffattn.studies.linear import bag_features, fit_linear, log_count_ratio
 
 TOKENS = np.random.RandomState(0).randint(0, 6, (30, 8))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from diffattn.checks import UserError
+from diffattn.errors import UserError
 from diffattn.studies.statistics import (
     fit_power_law,
     holm,
