@@ -2,11 +2,12 @@
 
 import json
 import os
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
+
+from diffattn.results import ResultError, result_files
 
 #: Growth is read off the longest sizes: before, a constant part hides it.
 _LAST = 3
@@ -43,11 +44,21 @@ def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
         ``what`` was measured (``case``, ``batch``, ``tokens``, ``embed-dim``,
         ``round``), ``seconds`` a step, and ``base_memory`` and ``peak_memory`` of
         its process in bytes, before the first step and in all; or ``error``.
+
+    Raises:
+        ResultError: if there is no such folder or no result in it, or if a JSON file
+            in it is no benchmark's result.
     """
-    return {
-        path.stem: json.loads(path.read_text())["measured"]
-        for path in sorted(Path(folder).glob("*.json"))
-    }
+    return {path.stem: _read(path) for path in result_files(folder)}
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["measured"]
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ResultError(f"{path} is not a benchmark's result: {error}") from error
 
 
 def select(measured: list[dict], case: str, **size) -> list[dict]:

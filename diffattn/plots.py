@@ -1,7 +1,15 @@
-"""Figures that commands and chapters share."""
+"""Figures that commands and chapters share.
+
+They look the same whatever the user's ``matplotlibrc`` says: each is made and drawn
+with Matplotlib's own defaults.
+"""
+
+import io
+from functools import wraps
+from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParamsDefault
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -24,6 +32,44 @@ COLORS = {
 #: What is none of these: a peer, or a new score that has no colour of its own yet.
 OTHER = "#888888"
 
+#: All settings but the backend, which is how a figure gets onto a screen.
+_DEFAULTS = {
+    name: value for name, value in rcParamsDefault.items() if name != "backend"
+}
+
+
+def _with_defaults(function):
+    """Decorate a function so that Matplotlib's defaults hold while it runs."""
+
+    @wraps(function)
+    def with_defaults(*args, **kwargs):
+        with rc_context(_DEFAULTS):
+            return function(*args, **kwargs)
+
+    return with_defaults
+
+
+class _Figure(Figure):
+    """A figure that is drawn with the defaults too: fonts are looked up only then."""
+
+    draw = _with_defaults(Figure.draw)
+    get_tightbbox = _with_defaults(Figure.get_tightbbox)
+    savefig = _with_defaults(Figure.savefig)
+
+
+@_with_defaults
+def save_figure(figure: Figure, path: Path, dpi: int = 160) -> None:
+    """Save a figure as a PNG file, whole or not at all.
+
+    Args:
+        figure: the figure.
+        path: the file's.
+        dpi: dots per inch.
+    """
+    png = io.BytesIO()
+    figure.savefig(png, dpi=dpi, format="png")
+    path.write_bytes(png.getvalue())
+
 
 def _color(name):
     return COLORS.get(name, OTHER)
@@ -34,6 +80,7 @@ def _place(name):
     return [*COLORS, name].index(name)
 
 
+@_with_defaults
 def new_figure(
     width: float, height: float, columns: int = 1, **how
 ) -> tuple[Figure, Axes]:
@@ -48,11 +95,12 @@ def new_figure(
         (figure, axes): a `matplotlib.figure.Figure`, and its `Axes` or, with more than
         one column, a NumPy array of them.
     """
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = _Figure(figsize=(width, height), layout="constrained", facecolor="white")
     with rc_context({"axes.spines.top": False, "axes.spines.right": False}):
         return figure, figure.subplots(1, columns, **how)
 
 
+@_with_defaults
 def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figure:
     """Accuracies by attention type, under the ceiling for models blind to order.
 
@@ -87,6 +135,7 @@ def plot_accuracies(accuracies: dict[str, list[float]], ceiling: float) -> Figur
     return figure
 
 
+@_with_defaults
 def plot_history(
     history: dict[str, list[float]], attention_type: str, kept_epoch: int
 ) -> Figure:
@@ -116,6 +165,7 @@ def plot_history(
     return figure
 
 
+@_with_defaults
 def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
     """Time and memory of a training step, as multiples of one of them.
 
@@ -158,6 +208,7 @@ def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
     return figure
 
 
+@_with_defaults
 def plot_growth(curves: dict[str, dict], label: str) -> Figure:
     """How time and memory of a training step grow, on logarithmic axes.
 
@@ -194,6 +245,7 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
     return figure
 
 
+@_with_defaults
 def plot_seeds(
     panels: dict[str, dict[str, list[float]]],
     bands: dict[str, tuple[float, float]] | None = None,
@@ -239,6 +291,7 @@ def plot_seeds(
     return figure
 
 
+@_with_defaults
 def plot_matrix(
     columns: dict[str, dict[str, list[float]]], label: str, low: float, high: float
 ) -> Figure:
@@ -278,6 +331,7 @@ def plot_matrix(
     return figure
 
 
+@_with_defaults
 def plot_weights(
     words: list[str], weights: np.ndarray, titles: list[str] | None = None
 ) -> Figure:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from diffattn.checks import UserError
 from diffattn.config import MODEL_TYPES, Config
+from diffattn.files import expand, json_files
 from diffattn.published import METRICS
 
 
@@ -27,14 +28,56 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
         The `pathlib.Path`, as FOLDER/TYPE-seed-N.json.
     """
     name = config.label.replace(" + ", "-with-")
-    return Path(folder) / f"{name}-seed-{config.seed}.json"
+    return expand(folder) / f"{name}-seed-{config.seed}.json"
+
+
+def result_files(folder: str | os.PathLike) -> list[Path]:
+    """List the JSON files in a folder of results.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The paths, sorted; at least one.
+
+    Raises:
+        ResultError: if there is no such folder, or no JSON file in it.
+    """
+    folder = expand(folder)
+    if not folder.is_dir():
+        raise ResultError(f"there is no folder {folder}")
+    if not (paths := json_files(folder)):
+        raise ResultError(f"there are no results in {folder}")
+    return paths
+
+
+def project_results() -> Path:
+    """Find this project's own results, which its chapters show.
+
+    Returns:
+        The `pathlib.Path` of the folder ``results``: beside the current folder, which
+        is ``book`` when a chapter runs there, or beside the package, where that is
+        imported from the repository.
+
+    Raises:
+        ResultError: if it is at neither place.
+    """
+    beside_package = Path(__file__).resolve().parents[1] / "results"
+    for results in (Path("../results"), beside_package):
+        if (results / "sample").is_dir():
+            return results
+    raise ResultError(
+        "this project's results are not here: they come with its repository, so get "
+        "all of that and run the chapter in its folder book, beside results"
+    )
 
 
 def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
     """The results in a folder, by what was trained and by seed.
 
     Args:
-        folder: where `run_grid` has written them.
+        folder: where `run_grid` has written them. Files whose names begin with a dot
+            are passed over.
 
     Returns:
         A dict from `Config.label`, in the order of `MODEL_TYPES`, to a list of the
@@ -42,7 +85,8 @@ def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
         ``config``, ``error`` and ``provenance``), by seed.
 
     Raises:
-        ResultError: if a file is no result, or if they cannot be compared.
+        ResultError: if there is no such folder or no result in it, if a JSON file in
+            it is no result, or if they cannot be compared.
     """
 
     def place(item):
@@ -50,7 +94,7 @@ def read_results(folder: str | os.PathLike) -> dict[str, list[dict]]:
         of_type = MODEL_TYPES.index(config.attention_type)
         return config.positional_encoding, of_type, config.seed
 
-    found = sorted(map(read_result, Path(folder).glob("*.json")), key=place)
+    found = sorted(map(read_result, result_files(folder)), key=place)
     check_alike([config for config, _ in found], folder)
     results = {}
     for config, result in found:
@@ -112,16 +156,19 @@ def read_result(path: Path) -> tuple[Config, dict]:
         (config, result), the result as in `read_results`.
 
     Raises:
-        ResultError: if the file is no result.
+        ResultError: if the file is no result, or cannot be read.
     """
+    path = expand(path)
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         config = Config(**result["config"])
         if "error" not in result:
             itemgetter(*METRICS)(result["metrics"])
+    except OSError as error:  # a folder of that name, a link to nothing
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
     except KeyError as error:
         raise ResultError(f"{path} is not a result: it has no {error}") from error
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ResultError(f"{path} is not a result: {error}") from error
     # Settings that are newer than the file have their defaults.
     return config, {**result, "config": asdict(config)}

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from tqdm.keras import TqdmCallback
 
 from diffattn.config import Config
-from diffattn.files import check_folder, write_json
+from diffattn.files import check_folder, expand, json_files, write_json
 from diffattn.provenance import provenance
 from diffattn.results import (
     ResultError,
@@ -73,12 +73,12 @@ def run_grid(
         diffattn.data.DataError: if the data are missing or damaged.
         diffattn.trainer.RunError: if what is kept of an unfinished run is damaged.
     """
-    folder = Path(folder)
+    folder = expand(folder)
     _check_distinct(configs, folder)
     missing = [config for config in configs if not _is_there(config, folder)]
     if not missing:
         return
-    there = [read_result(path)[0] for path in folder.glob("*.json")]
+    there = [read_result(path)[0] for path in json_files(folder)]
     check_alike([*there, *configs], folder)
     check_folder(folder)
     trained = (
@@ -164,6 +164,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
         diffattn.data.DataError: if the data are missing or damaged.
         diffattn.trainer.RunError: if what the folder holds is damaged.
     """
+    folder = expand(folder)
     document = {"config": asdict(config)}
     with _ONE_AT_A_TIME:
         try:

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from diffattn.config import DATA_SETTINGS
-from diffattn.plots import plot_matrix, plot_seeds
+from diffattn.files import expand, json_files
+from diffattn.plots import plot_matrix, plot_seeds, save_figure
 from diffattn.published import METRICS, PUBLISHED
 from diffattn.results import ResultError, read_results, without_failed
 from diffattn.sample import sample_ceiling
@@ -106,16 +107,18 @@ def studies_in(folder: str | os.PathLike) -> dict[str, dict[str, dict]]:
     Raises:
         ResultError: if there are no results, or a file is no result.
     """
-    folder = Path(folder)
-    if own := read_results(folder):
-        return {"": {folder.resolve().name: own}}
+    folder = expand(folder)
+    if json_files(folder):
+        return {"": {folder.resolve().name: read_results(folder)}}
+    if not folder.is_dir():
+        raise ResultError(f"there is no folder {folder}")
     found = {
-        name: {grid: read_results(folder / grid) for grid in study.grids}
+        name: {
+            grid: read_results(folder / grid)
+            for grid in study.grids
+            if json_files(folder / grid)
+        }
         for name, study in STUDIES.items()
-    }
-    found = {
-        name: {grid: results for grid, results in grids.items() if results}
-        for name, grids in found.items()
     }
     found = {name: grids for name, grids in found.items() if grids}
     if not found:
@@ -440,7 +443,7 @@ def draw(folder: str | os.PathLike, into: str | os.PathLike) -> list[Path]:
     Raises:
         ResultError: if there are no results, or a file is no result.
     """
-    into = Path(into)
+    into = expand(into)
     into.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, grids in studies_in(folder).items():
@@ -450,7 +453,7 @@ def draw(folder: str | os.PathLike, into: str | os.PathLike) -> list[Path]:
             figures = {grid: plot_grid(grid, of) for grid, of in grids.items()}
         for grid, figure in figures.items():
             paths.append(into / f"{grid.replace('/', '-')}.png")
-            figure.savefig(paths[-1], dpi=160)
+            save_figure(figure, paths[-1])
     return paths
 
 

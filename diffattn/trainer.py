@@ -8,6 +8,7 @@ import os
 import shlex
 import shutil
 import time
+import warnings
 import zipfile
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -24,9 +25,8 @@ import tensorflow as tf
 from diffattn.checks import UserError
 from diffattn.config import Config
 from diffattn.data import ReviewData, Reviews, load_imdb
-from diffattn.files import check_folder, write_json
+from diffattn.files import check_folder, expand, write_json
 from diffattn.model import build_classifier
-from diffattn.plots import plot_history
 from diffattn.provenance import provenance
 from diffattn.sample import load_order, load_sample
 from diffattn.standardization import make_vectorizer, vectorize
@@ -248,7 +248,7 @@ def load_run(path: str | os.PathLike) -> Run:
         UserError: if Keras runs on another backend than TensorFlow.
     """
     _check_backend()
-    path = Path(path)
+    path = expand(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
     if path.name.endswith(UNFINISHED):
@@ -613,7 +613,7 @@ def training_batches(config, tokens, labels, first_epoch):
 def _start(output, config):
     """A new run's folder, with its configuration in it."""
     name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    output = Path(output)
+    output = expand(output)
     output.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         run = output / (name if number == 1 else f"{name}-{number}")
@@ -630,7 +630,7 @@ def _start(output, config):
 
 def _reopen(path):
     """An unfinished run's folder and configuration."""
-    path = Path(path)
+    path = expand(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
     if not path.name.endswith(UNFINISHED):
@@ -668,10 +668,7 @@ def _save(folder, config, result, vectorizer, model):
     probability = keras.layers.Activation("sigmoid", name="probability")(logit)
     exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
     exported.save(folder / "model.keras")
-    figure = plot_history(
-        result["history"], config.attention_type, result["metrics"]["kept_epoch"]
-    )
-    figure.savefig(folder / "learning_curves.png", dpi=150)
+    _draw(result, config.attention_type, folder / "learning_curves.png")
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)
     write_json(folder / "run.json", run.document())
@@ -680,6 +677,19 @@ def _save(folder, config, result, vectorizer, model):
     for checkpoint in path.glob("checkpoint*"):
         shutil.rmtree(checkpoint)
     return run
+
+
+def _draw(result, attention_type, path):
+    """Draw the learning curves; if that fails, warn: the run matters more."""
+    try:
+        from diffattn.plots import plot_history, save_figure  # Matplotlib may fail too
+
+        kept_epoch = result["metrics"]["kept_epoch"]
+        figure = plot_history(result["history"], attention_type, kept_epoch)
+        save_figure(figure, path, dpi=150)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".splitlines())
+        warnings.warn(f"{path.name} could not be drawn: {reason}", stacklevel=2)
 
 
 def read_json(path):
