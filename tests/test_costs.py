@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from diffattn.costs import growth, ratio, read_costs, select
+from diffattn.results import ResultError
 
 
 def entry(case, round_, seconds, tokens=8, memory=10):
@@ -49,4 +50,13 @@ def test_growth_finds_known_exponents():
 
 def test_results_are_read_by_name(tmp_path):
     (tmp_path / "steps.json").write_text(json.dumps({"measured": [1, 2]}))
+    (tmp_path / "._steps.json").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "growth.unfinished").write_text("{")
     assert read_costs(tmp_path) == {"steps": [1, 2]}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3"])
+def test_a_file_that_is_no_benchmarks_is_named(text, tmp_path):
+    (tmp_path / "steps.json").write_text(text)
+    with pytest.raises(ResultError, match=r"steps\.json is not a benchmark's result"):
+        read_costs(tmp_path)
