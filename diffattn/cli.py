@@ -37,6 +37,8 @@ def main(arguments=None):
             options.command(options)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as `head` does
+        sys.exit(128 + 13)  # as SIGPIPE ends other commands
     except (OSError, UserError) as error:  # OSError: a full disk, a file not ours
         parser.error(str(error))
 
@@ -64,12 +66,10 @@ def _flushed_output():
     finally:
         try:
             sys.stdout.flush()
-        except OSError as error:
+        except OSError:
             # Python flushes again when it ends; then it must not fail.
             with open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
-            if isinstance(error, BrokenPipeError):
-                sys.exit(141)  # as if by SIGPIPE, which ends other commands
             raise
 
 

@@ -4,7 +4,6 @@ import hashlib
 import http.server
 import io
 import os
-import shutil
 import socketserver
 import tarfile
 import threading
@@ -392,15 +391,18 @@ def test_the_real_reviews():
 
 @real
 def test_the_real_reviews_packed_another_way(tmp_path):
-    (tmp_path / "other").mkdir()
-    with tarfile.open(os.environ[data.IMDB_VARIABLE]) as archive:
-        archive.extractall(tmp_path, filter="data")
-    folder = (tmp_path / "aclImdb").rename(tmp_path / "other" / "imdb")
-    sources = [
-        folder,
-        folder.parent,
-        shutil.make_archive(tmp_path / "no root", "tar", folder),
-        shutil.make_archive(tmp_path / "another root", "zip", folder.parent),
-    ]
-    for source in sources:
+    tar, zipped, folder = tmp_path / "a.tar", tmp_path / "a.zip", tmp_path / "imdb"
+    with (
+        tarfile.open(os.environ[data.IMDB_VARIABLE]) as archive,
+        tarfile.open(tar, "w") as without_root,
+        zipfile.ZipFile(zipped, "w") as with_another_root,
+    ):
+        for entry in filter(tarfile.TarInfo.isreg, archive):
+            name = entry.name.removeprefix("aclImdb/")
+            content = archive.extractfile(entry).read()
+            add(without_root, name, content)
+            with_another_root.writestr(f"imdb/{name}", content)
+    with tarfile.open(tar) as archive:
+        archive.extractall(folder, filter="data")
+    for source in (tar, zipped, folder):
         assert load_imdb(source).fingerprint == data.IMDB.fingerprint
