@@ -27,6 +27,7 @@ from diffattn.config import Config
 from diffattn.data import ReviewData, Reviews, load_imdb
 from diffattn.files import check_folder, expand, write_json
 from diffattn.model import build_classifier
+from diffattn.plots import plot_history, save_figure
 from diffattn.provenance import provenance
 from diffattn.sample import load_order, load_sample
 from diffattn.standardization import make_vectorizer, vectorize
@@ -682,8 +683,6 @@ def _save(folder, config, result, vectorizer, model):
 def _draw(result, attention_type, path):
     """Draw the learning curves; if that fails, warn: the run matters more."""
     try:
-        from diffattn.plots import plot_history, save_figure  # Matplotlib may fail too
-
         kept_epoch = result["metrics"]["kept_epoch"]
         figure = plot_history(result["history"], attention_type, kept_epoch)
         save_figure(figure, path, dpi=150)
