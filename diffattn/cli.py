@@ -5,21 +5,22 @@ been checked: ``--help`` and a typing mistake are answered at once.
 """
 
 import argparse
+import io
 import os
 import re
 import sys
+import warnings
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib import import_module, metadata
-from pathlib import Path
 
 from diffattn import __version__
 from diffattn.data import DATASETS
 from diffattn.errors import UserError
-from diffattn.files import check_folder
+from diffattn.files import check_folder, expand
 from diffattn.studies import STUDIES
 from diffattn.studies.grid import grid
-from diffattn.training.config import Config, default_of
+from diffattn.training.config import Config
 
 
 def main(arguments=None):
@@ -28,26 +29,78 @@ def main(arguments=None):
     Args:
         arguments: list of str, by default those of the process.
 
-    Exit status: 0 when done, 2 on a mistake of the user's, 130 on Ctrl-C.
+    Exit status: 0 when done, 2 on a mistake of the user's, 130 on Ctrl-C, 141 when
+    nobody reads the output any more.
     """
+    _prepare_streams()
     parser = _parser()
     try:
-        options = _parse(arguments)
-        options.command(options)
+        with _flushed_output(), _warnings_in_one_line():
+            options = _parse(arguments)
+            options.command(options)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as `head` does
+        sys.exit(128 + 13)  # as SIGPIPE ends other commands
     except ModuleNotFoundError as error:
         extra = _extra_with(error.name)
         if extra is None:
             raise
-        parser.exit(
-            2,
-            f"{parser.prog}: error: this needs {error.name}, which is not installed: "
-            f"pip install 'diffattn[{extra}]'\n",
+        parser.error(
+            f"this needs {error.name}, which is not installed: "
+            f"pip install 'diffattn[{extra}]'"
         )
     except (OSError, UserError) as error:  # OSError: a full disk, a file not ours
-        message = " ".join(str(error).splitlines())
-        parser.exit(2, f"{parser.prog}: error: {message}\n")
+        parser.error(str(error))
+
+
+def _prepare_streams():
+    """Let output never fail for its characters, and never for lack of a stream.
+
+    What the encoding lacks becomes a question mark, in messages an escape. Where a
+    stream is closed, Python has None.
+    """
+    for name, errors in (("stdout", "replace"), ("stderr", "backslashreplace")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+        elif isinstance(stream, io.TextIOWrapper):  # a notebook has its own kind
+            stream.reconfigure(errors=errors)
+
+
+@contextmanager
+def _flushed_output():
+    """See that all output has been written, while an error can still be reported."""
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Python flushes again when it ends; then it must not fail.
+            with open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            raise
+
+
+@contextmanager
+def _warnings_in_one_line():
+    def show(message, *_, **__):
+        print(f"diffattn: warning: {_one_line(message)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
+
+
+def _one_line(text):
+    """Return a text with line breaks and control characters as Python escapes them."""
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]",
+        lambda control: control[0].encode("unicode_escape").decode(),
+        str(text),
+    )
 
 
 def _extra_with(module):
@@ -98,7 +151,8 @@ class _Parser(argparse.ArgumentParser):
         )
 
     def error(self, message):
-        self.exit(2, f"{self.prog}: error: {message}\n")
+        line = _one_line(" ".join(message.splitlines()))
+        self.exit(2, f"{self.prog}: error: {line}\n")
 
 
 def _parser():
@@ -123,7 +177,7 @@ def _add_train(commands):
         help="train a classifier and save it as a run",
         description="Train a classifier, evaluate it on the test reviews, and save it "
         "as a run: a folder named by its time. The defaults are the documented "
-        "settings for IMDB, and others where they fit the data better.",
+        "settings for IMDB, and those that fit the generated data.",
     )
     parser.set_defaults(command=_train)
     _add_settings(parser)
@@ -157,15 +211,13 @@ def _add_settings(parser, without=()):
 
 
 def _defaults(setting):
-    """The defaults of a field of Config, as in "32; imdb: 512"."""
-    first, *others = DATASETS.values()
-    default = default_of(setting, first)
-    differing = [
-        f"{dataset.name}: {value}"
-        for dataset in others
-        if (value := default_of(setting, dataset)) != default
+    """A setting's default, and what it is for the data that need another one."""
+    others = [
+        f"for {dataset.name} {dataset.settings[setting.name]}"
+        for dataset in DATASETS.values()
+        if setting.name in dataset.settings
     ]
-    return "; ".join([str(default), *differing])
+    return f"{setting.metadata['default']}" + "; " * bool(others) + ", ".join(others)
 
 
 def _flag(name):
@@ -338,17 +390,34 @@ def _predict(options):
     run = load_run(options.run)
     texts = _texts(options)
     for text, answer in zip(texts, run.predict(texts), strict=True):
-        print(f"{run.task.format_answer(answer)}\t{text}")
+        print(f"{run.task.format_answer(answer)}\t{_one_line(text)}")
 
 
 def _texts(options):
     try:
-        texts = options.texts or [line.rstrip("\n") for line in sys.stdin]
-        for text in texts:
-            text.encode()  # an argument's bytes that are no text are kept until here
+        return [*map(_from_argument, options.texts)] or _lines_of_standard_input()
     except UnicodeError as error:
         raise UserError(f"the texts must be UTF-8: {error}") from error
-    return texts
+
+
+def _from_argument(text):
+    """Decode an argument that Python could not decode in the user's locale."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # it has kept the bytes, as surrogates
+        return os.fsencode(text).decode()
+    return text
+
+
+def _lines_of_standard_input():
+    """Read it as UTF-8 in every locale, like the files of reviews."""
+    if sys.stdin is None:
+        return []
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+    else:
+        text = sys.stdin.read()
+    return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
 
 
 def _table(options):
@@ -363,6 +432,9 @@ def _table(options):
 
     runs = read_results(options.source or _table_folder(options))
     if options.format == "csv":
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # For programs, which expect the same in every locale.
+            sys.stdout.reconfigure(encoding="utf-8", newline="")
         write_csv(runs, sys.stdout)
     else:
         layout = {"text": "simple", "markdown": "pipe"}[options.format]
@@ -390,7 +462,7 @@ def _table_folder(options):
 
 
 def _train_table(options, given):
-    folder = Path(_table_folder(options))
+    folder = expand(_table_folder(options))
     try:
         grids = (
             {folder / name: g for name, g in STUDIES[options.study].grids.items()}
@@ -417,7 +489,11 @@ def _quiet():
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    stderr = os.dup(2)
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed
+        yield
+        return
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:

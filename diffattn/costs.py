@@ -2,14 +2,15 @@
 
 import json
 import os
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from diffattn.figures import OTHER, color, new_figure
+from diffattn.errors import ResultError
+from diffattn.figures import OTHER, color, new_figure, with_defaults
+from diffattn.files import result_files
 
 #: Growth is read off the longest sizes: before, a constant part hides it.
 _LAST = 3
@@ -46,11 +47,21 @@ def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
         ``what`` was measured (``case``, ``batch``, ``tokens``, ``embed-dim``,
         ``round``), ``seconds`` a step, and ``base_memory`` and ``peak_memory`` of
         its process in bytes, before the first step and in all; or ``error``.
+
+    Raises:
+        ResultError: if there is no such folder or no result in it, or if a JSON file
+            in it is no benchmark's result.
     """
-    return {
-        path.stem: json.loads(path.read_text())["measured"]
-        for path in sorted(Path(folder).glob("*.json"))
-    }
+    return {path.stem: _read(path) for path in result_files(folder)}
+
+
+def _read(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["measured"]
+    except OSError as error:
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ResultError(f"{path} is not a benchmark's result: {error}") from error
 
 
 def select(measured: list[dict], case: str, **size) -> list[dict]:
@@ -130,6 +141,7 @@ def _slope(x, y):
     return float(np.polyfit(np.log(x[-_LAST:]), np.log(y[-_LAST:]), 1)[0])
 
 
+@with_defaults
 def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
     """Plot time and memory of a training step, as multiples of one of them.
 
@@ -172,6 +184,7 @@ def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
     return figure
 
 
+@with_defaults
 def plot_growth(curves: dict[str, dict], label: str) -> Figure:
     """Plot how time and memory of a training step grow, on logarithmic axes.
 

@@ -2,17 +2,20 @@
 
 What draws one thing else stands with that thing: learning curves in
 `diffattn.training.curves`, costs in `diffattn.costs`, many runs in
-`diffattn.studies.figures`.
+`diffattn.studies.figures`. All look the same whatever the user's ``matplotlibrc``
+says: each is made and drawn with Matplotlib's own defaults.
 """
 
-import os
+import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from colorsys import hsv_to_rgb
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParamsDefault
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -65,6 +68,32 @@ def _registered_scores():
     return scores.REGISTRY if scores else ()
 
 
+#: All settings but the backend, which is how a figure gets onto a screen.
+_DEFAULTS = {
+    name: value for name, value in rcParamsDefault.items() if name != "backend"
+}
+
+
+def with_defaults(function: Callable) -> Callable:
+    """Decorate a function so that Matplotlib's defaults hold while it runs."""
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        with rc_context(_DEFAULTS):
+            return function(*args, **kwargs)
+
+    return call
+
+
+class _Figure(Figure):
+    """A figure that is drawn with the defaults too: fonts are looked up only then."""
+
+    draw = with_defaults(Figure.draw)
+    get_tightbbox = with_defaults(Figure.get_tightbbox)
+    savefig = with_defaults(Figure.savefig)
+
+
+@with_defaults
 def new_figure(
     width: float, height: float, columns: int = 1, **options
 ) -> tuple[Figure, Any]:
@@ -79,22 +108,26 @@ def new_figure(
         (figure, axes): a `matplotlib.figure.Figure`, and its `Axes` or, with more than
         one column, a NumPy array of them.
     """
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    figure = _Figure(figsize=(width, height), layout="constrained", facecolor="white")
     with rc_context({"axes.spines.top": False, "axes.spines.right": False}):
         return figure, figure.subplots(1, columns, **options)
 
 
-def save_figure(figure: Figure, path: str | os.PathLike, dpi: int) -> None:
-    """Save a figure as a PNG file.
+@with_defaults
+def save_figure(figure: Figure, path: Path, dpi: int = 160) -> None:
+    """Save a figure as a PNG file, whole or not at all.
 
     Args:
         figure: the figure.
         path: the file's.
         dpi: dots per inch.
     """
-    figure.savefig(path, dpi=dpi)
+    png = io.BytesIO()
+    figure.savefig(png, dpi=dpi, format="png")
+    path.write_bytes(png.getvalue())
 
 
+@with_defaults
 def plot_weights(
     words: Sequence[str],
     weights: np.ndarray,

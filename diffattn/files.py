@@ -4,7 +4,64 @@ import json
 import os
 from pathlib import Path
 
-from diffattn.errors import RunError, UserError
+from diffattn.errors import ResultError, RunError, UserError
+
+
+def expand(path: str | os.PathLike) -> Path:
+    """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
+
+    A shell does this for a word of its own, but not after ``--output=`` or in quotes.
+
+    Args:
+        path: as a user writes it.
+
+    Returns:
+        The `pathlib.Path`.
+
+    Raises:
+        UserError: if there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(
+            f"cannot expand {path}: there is no home folder {Path(path).parts[0]}"
+        ) from error
+
+
+def json_files(folder: str | os.PathLike) -> list[Path]:
+    """List the JSON files in a folder, but none whose name begins with a dot.
+
+    Such files are other programs' own: macOS, for example, leaves ``._NAME.json``
+    beside NAME.json on drives of other systems.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The paths, sorted; none if there is no such folder.
+    """
+    paths = expand(folder).glob("*.json")
+    return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def result_files(folder: str | os.PathLike) -> list[Path]:
+    """List the JSON files in a folder of results, of which there must be one.
+
+    Args:
+        folder: the folder.
+
+    Returns:
+        The paths, sorted.
+
+    Raises:
+        ResultError: if there is no such folder, or no JSON file in it.
+    """
+    if not expand(folder).is_dir():
+        raise ResultError(f"there is no folder {folder}")
+    if not (paths := json_files(folder)):
+        raise ResultError(f"there are no results in {folder}")
+    return paths
 
 
 def check_folder(path: str | os.PathLike) -> None:
@@ -13,7 +70,7 @@ def check_folder(path: str | os.PathLike) -> None:
     Raises:
         UserError: if something else is in its place, or it may not be written.
     """
-    path = Path(path)
+    path = expand(path)
     # A link to nothing is there too, and in the way.
     there = next(p for p in (path, *path.parents) if os.path.lexists(p))
     if not (there.is_dir() and os.access(there, os.W_OK)):
@@ -30,7 +87,7 @@ def write_json(path: Path, document: object) -> None:
         document: JSON values.
     """
     new = path.with_suffix(".new")
-    new.write_text(json.dumps(document, indent=1) + "\n")
+    new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     os.replace(new, path)
 
 

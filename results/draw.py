@@ -13,15 +13,16 @@ from diffattn.studies import STUDIES
 from diffattn.studies.results import read_results
 
 results = Path(__file__).parent
-folder = Path(sys.argv[1])
+folder = Path(sys.argv[1]).expanduser()
 
 for study, runs in read_results(results).groupby("study", sort=False):
     figures = STUDIES[study].figures(runs)
     if study in figures:
-        save_figure(figures[study], folder / f"{study}.png", dpi=160)
+        save_figure(figures[study], folder / f"{study}.png")
 
 # The benchmark takes half an hour: its pictures are drawn where it has been run.
-costs = read_costs(results / "benchmark")
+there = (results / "benchmark").is_dir()
+costs = read_costs(results / "benchmark") if there else {}
 keras = "keras MultiHeadAttention"
 if "steps" in costs:
     peers = ("torch scaled_dot_product", "torch cdist p=1", "torch one head a feature")
@@ -32,10 +33,10 @@ if "steps" in costs:
         )
         for case in (*ATTENTION_TYPES, keras, *peers)
     }
-    save_figure(plot_costs(ratios, "Keras's layer"), folder / "costs.png", dpi=160)
+    save_figure(plot_costs(ratios, "Keras's layer"), folder / "costs.png")
 if "growth" in costs:
     curves = {
         case: growth(costs["growth"], case, "tokens", **{"embed-dim": 512})
         for case in (*ATTENTION_TYPES, keras)
     }
-    save_figure(plot_growth(curves, "tokens"), folder / "growth.png", dpi=160)
+    save_figure(plot_growth(curves, "tokens"), folder / "growth.png")

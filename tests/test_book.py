@@ -49,6 +49,28 @@ def test_a_mistake_in_a_score_ends_its_chapter(chapter):
     assert failure.value.ename == "AssertionError"
 
 
+def test_a_chapter_run_elsewhere_says_where_its_results_are(monkeypatch, tmp_path):
+    # With a package that is installed, and not beside its results.
+    shutil.copytree(ROOT / "diffattn", tmp_path / "diffattn")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    notebook = nbformat.read(BOOK / "costs.ipynb", as_version=4)
+    (tmp_path / "downloads").mkdir()
+    folder = {"metadata": {"path": str(tmp_path / "downloads")}}
+    with pytest.raises(CellExecutionError) as failure:
+        NotebookClient(notebook, resources=folder, kernel_name="python3").execute()
+    assert failure.value.ename == "ResultError"
+    assert "run the chapter in its folder book" in failure.value.evalue
+
+
+@pytest.mark.parametrize("chapter", sorted(BOOK.glob("*.ipynb")), ids=lambda p: p.stem)
+def test_a_chapter_depends_on_no_folder_and_no_style_of_the_reader(chapter):
+    """Results are asked of the package; figures begin from Matplotlib's defaults."""
+    cells = nbformat.read(chapter, as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    assert "../results" not in code
+    assert ("new_figure(" in code) == ("matplotlib.rcdefaults()" in code)
+
+
 def alone(*command, **settings):
     """Run a command with no network but its own loopback."""
     unshare = ["unshare", "--map-root-user", "--net"]

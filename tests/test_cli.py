@@ -1,3 +1,4 @@
+import functools
 import io
 import json
 import os
@@ -8,14 +9,21 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import keras
 import pytest
 
-from diffattn import __version__, train
+from diffattn import __version__, load_run, train
 from diffattn.cli import _parser, main
+from diffattn.data import DATASETS
+from diffattn.training.config import Config
 from diffattn.training.fit import fit_and_evaluate
 from diffattn.training.tokens import tokenize
+
+ROOT = Path(__file__).parents[1]
 
 
 def diffattn(*arguments, **more):
@@ -61,12 +69,43 @@ def test_help_answers_in_under_a_second(command):
     assert answer.stdout.startswith("usage: diffattn")
 
 
-def test_the_help_names_every_attention_type_and_default():
+@functools.cache
+def options_in_help(command):
+    """What the help says of each option, in a line."""
+    text = diffattn(command, "--help").stdout
+    options = re.findall(r"^  --([\w-]+)((?:.|\n {3,})*)", text, re.MULTILINE)
+    return {
+        name.replace("-", "_"): re.sub(r"\s+", " ", words) for name, words in options
+    }
+
+
+def default_in(words, data):
+    """What they say a setting is by default, with some data."""
+    (told,) = re.findall(r"\(default: ([^()]*)\)", words)
+    usual, _, others = told.partition("; ")
+    of_data = dict(other.split()[1:] for other in others.split(", ") if others)
+    return of_data.get(data, usual)
+
+
+@pytest.mark.parametrize("data", DATASETS)
+@pytest.mark.parametrize("command", ["train", "table"])
+def test_the_help_names_the_defaults_that_hold(command, data):
+    told = {
+        name: default_in(words, data)
+        for name, words in options_in_help(command).items()
+        if name in {setting.name for setting in fields(Config)}
+    }
+    config = asdict(Config(data=data))
+    if command == "table":  # which trains all types with many seeds
+        del config["attention_type"], config["seed"]
+    config["data"] = "sample"  # where it is not given
+    assert told == {name: str(value) for name, value in config.items()}
+
+
+def test_the_help_names_every_attention_type():
     text = re.sub(r"\s+", " ", diffattn("train", "--help").stdout)
     assert "scaled_dot_product, cosine_similarity, l1_norm, l2_norm" in text
-    assert "attention layer (default: 512)" in text
-    assert "on sample, embed_dim=32" in text
-    assert "on order, embed_dim=64" in text
+    assert "layer (default: 512; for sample 32, for order 64)" in text
     text = re.sub(r"\s+", " ", diffattn("evaluate", "--help").stdout)
     assert "'sample', 'order', 'imdb' or a path" in text
 
@@ -127,6 +166,22 @@ def test_version():
         (["table", "--from", "", "--seeds", "3"], "--from does not go with --seeds"),
         (["table", "--from", "tests", "--cluster", "x"], "not go with --cluster"),
         (["table", "--from", "tests/x.unfinished"], "run.json is not a result: it has"),
+        (["table", "--from", "nowhere"], "there is no folder nowhere"),
+        (["table", "--from", "tests/f"], "there is no folder tests/f"),
+        *(
+            ([*words, "~nobody-here/x"], "expand ~nobody-here/x: there is no home fol")
+            for words in (
+                ["train", "--output"],
+                ["train", "--resume"],
+                ["evaluate"],
+                ["predict"],
+                ["table", "--from"],
+                ["table", "--data", "nowhere", "--into"],
+                ["table", "--data", "nowhere", "--figures"],
+            )
+        ),
+        (["evaluate", "a\nb\x1b"], "there is no folder a b\\x1b"),
+        (["predict", "x", "--a\nb\x1b"], "unrecognized arguments: --a b\\x1b"),
     ],
 )
 def test_a_mistake_gets_one_line_and_status_2(
@@ -307,3 +362,200 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert "Epoch 1/3" not in answer.stdout
     assert re.search(r"^epochs +3$", answer.stdout, re.MULTILINE)
+
+
+def shown(encoding, *arguments, text=None):
+    """The command's output as bytes, where the streams have an encoding."""
+    answer = subprocess.run(
+        [sys.executable, "-m", "diffattn", *arguments],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        input=text,
+    )
+    assert b"Traceback" not in answer.stderr
+    assert b"Exception" not in answer.stderr
+    return answer
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["table", "--from", "results"],
+        ["table", "--from", "results", "--format", "markdown"],
+        ["table", "--help"],
+        ["train", "--help"],
+    ],
+)
+def test_what_an_encoding_lacks_is_replaced(encoding, command):
+    whole = shown("utf-8", *command).stdout.decode()
+    answer = shown(encoding, *command)
+    assert answer.returncode == 0
+    assert answer.stdout == whole.encode(encoding, "replace")
+    if "table" in command and "--help" not in command:
+        assert "√" in whole
+        assert ("±" in answer.stdout.decode(encoding)) == (encoding == "cp1252")
+
+
+def test_a_csv_file_is_utf_8_everywhere(tmp_path):
+    folder = tmp_path / "données √"
+    shutil.copytree(ROOT / "results" / "published" / "split-0.5", folder)
+    command = ["table", "--from", folder, "--format", "csv"]
+    wanted = shown("utf-8", *command).stdout
+    assert "\r\ndonnées √,none,test_accuracy,0.8".encode() in wanted
+    for encoding in ("ascii", "cp1252", "utf-16"):
+        assert shown(encoding, *command).stdout == wanted
+
+
+def test_an_error_is_told_in_any_encoding():
+    for encoding, name in (("ascii", "na\\xefve-\\u221a"), ("cp1252", "naïve-\\u221a")):
+        answer = shown(encoding, "table", "--from", "naïve-√")
+        assert answer.returncode == 2
+        line = f"diffattn: error: there is no folder {name}\n"
+        assert answer.stderr == line.encode(encoding)
+
+
+def test_texts_are_read_and_echoed_in_any_encoding(run):
+    texts = ["The naïve plot was dull.", "The plot was good √"]
+    lines = "\n".join(texts).encode()
+    wanted = shown("utf-8", "predict", run.path, *texts).stdout.decode()
+    assert [line.split("\t")[1] for line in wanted.splitlines()] == texts
+    byte_order_mark = b"\xef\xbb\xbf"
+    for encoding, given in (
+        ("utf-8", byte_order_mark + lines.replace(b"\n", b"\r\n")),
+        ("ascii", lines),
+        ("cp1252", lines),
+    ):
+        answer = shown(encoding, "predict", run.path, text=given)
+        assert answer.returncode == 0
+        assert answer.stdout == wanted.encode(encoding, "replace")
+
+
+def test_an_argument_is_utf_8_in_an_ascii_locale(run):
+    """Python decodes it by the locale, before anything of ours runs."""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    answers = {
+        diffattn(
+            "predict", run.path, "The naïve plot", env={**os.environ, **more}
+        ).stdout.split("\t")[0]
+        for more in ({"PYTHONUTF8": "1"}, locale)
+    }
+    assert len(answers) == 1
+    assert re.fullmatch(r"0\.\d{4}", answers.pop())
+
+
+def test_a_text_is_one_line_whatever_is_in_it(run, capsys):
+    signs = "\n\r\t\v\f\x00\x1b\x1c\x85\x9b\u2028\u2029"
+    answer = said(capsys, "predict", run.path, f"a{signs}b", "naïve √ \\").out
+    first, second = answer.splitlines()
+    escapes = r"\n\r\t\x0b\x0c\x00\x1b\x1c\x85\x9b\u2028\u2029"
+    assert first.split("\t")[1:] == [f"a{escapes}b"]
+    assert second.split("\t")[1:] == ["naïve √ \\"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a POSIX pipe")
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [(["--help"], ""), (["table", "--from", "results"], ""), (["predict"], "1")],
+)
+def test_a_reader_that_leaves_gets_no_traceback(command, unbuffered, run):
+    words = [*command, run.path, "good"] if command == ["predict"] else command
+    process = subprocess.Popen(
+        [sys.executable, "-m", "diffattn", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    with process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("command", [["--help"], ["table", "--from", "results"]])
+def test_a_full_disk_is_told(command):
+    with open("/dev/full", "w") as full:
+        answer = subprocess.run(
+            [sys.executable, "-m", "diffattn", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+        )
+    assert answer.returncode == 2
+    assert re.fullmatch(r"diffattn: error: .*No space left.*\n", answer.stderr)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes streams in a POSIX shell")
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        ("predict RUN <&-", 0),
+        ("predict RUN good <&- >&- 2>&-", 0),
+        ("table --from results/published/split-0.5 >&-", 0),
+        ("table --from results/published/split-0.5 2>&-", 7),
+        ("--version 2>&-", 1),
+    ],
+)
+def test_a_closed_stream_is_no_error(command, lines, run):
+    words = command.replace("RUN", shlex.quote(str(run.path)))
+    answer = subprocess.run(
+        ["sh", "-c", f"{shlex.quote(sys.executable)} -m diffattn {words}"],
+        capture_output=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    assert len(answer.stdout.splitlines()) == lines
+
+
+def test_a_tilde_in_any_option_is_the_home_folder(tmp_path, capsys, monkeypatch):
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir()
+    here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    flags = ["--attention-type", "none", "--epochs", "1"]
+    said(capsys, "train", *flags, "--output=~/runs")
+    (run,) = (home / "runs").iterdir()
+    path = f"~/runs/{run.name}"
+    assert said(capsys, "predict", path, "good").out
+    assert said(capsys, "evaluate", path).out
+    assert load_run(path).path == run
+    grid = ["--attention-types", "none", "--seeds", "1", "--epochs", "1"]
+    said(capsys, "table", *grid, "--into=~/table", "--figures=~/figures")
+    assert (home / "figures" / "table.png").exists()
+    assert said(capsys, "table", "--from=~/table").out
+    unfinished = home / "runs" / "a.unfinished"
+    unfinished.mkdir()
+    document = {"config": load_run(path).document()["config"]}
+    (unfinished / "run.json").write_text(json.dumps(document))
+    said(capsys, "train", "--resume=~/runs/a.unfinished")
+    assert (home / "runs" / "a" / "model.keras").exists()
+    assert list(here.iterdir()) == []
+
+
+def test_a_picture_never_costs_a_run(run, tmp_path):
+    """It cannot be written: a folder has its name."""
+    folder = tmp_path / "a.unfinished"
+    (folder / "learning_curves.png").mkdir(parents=True)
+    document = {"config": run.document()["config"]}
+    (folder / "run.json").write_text(json.dumps(document))
+    answer = diffattn("train", "--resume", folder)
+    assert answer.returncode == 0, answer.stderr
+    assert load_run(tmp_path / "a").metrics == run.metrics
+    (line,) = [line for line in answer.stderr.splitlines() if "learning_cur" in line]
+    wanted = "diffattn: warning: learning_curves.png could not be drawn: IsADirectory"
+    assert line.startswith(wanted)
+
+
+def test_the_command_leaves_warnings_as_they_were(capsys):
+    before = warnings.showwarning
+    said(capsys, "--version", status=0)
+    assert warnings.showwarning is before

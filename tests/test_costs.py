@@ -13,6 +13,7 @@ from diffattn.costs import (
     read_costs,
     select,
 )
+from diffattn.errors import ResultError
 from diffattn.figures import COLORS, OTHER
 
 
@@ -59,6 +60,8 @@ def test_growth_finds_known_exponents():
 
 def test_results_are_read_by_name(tmp_path):
     (tmp_path / "steps.json").write_text(json.dumps({"measured": [1, 2]}))
+    (tmp_path / "._steps.json").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "growth.unfinished").write_text("{")
     assert read_costs(tmp_path) == {"steps": [1, 2]}
 
 
@@ -93,3 +96,10 @@ def test_growth_is_drawn_in_gigabytes_and_what_is_no_score_is_dashed(monkeypatch
         np.testing.assert_allclose(line.get_ydata(), curves[case]["seconds"])
         assert line.get_linestyle() == ("--" if case == "keras" else "-")
     np.testing.assert_allclose(memory.lines[0].get_ydata(), [125, 250, 500])
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3"])
+def test_a_file_that_is_no_benchmarks_is_named(text, tmp_path):
+    (tmp_path / "steps.json").write_text(text)
+    with pytest.raises(ResultError, match=r"steps\.json is not a benchmark's result"):
+        read_costs(tmp_path)

@@ -1,10 +1,12 @@
 """The style of all figures."""
 
+import os
 import re
 import subprocess
 import sys
 from itertools import combinations
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -123,3 +125,125 @@ def test_weights_are_shown_query_by_query_on_one_scale():
     assert [text.get_text() for text in panels[0].get_yticklabels()] == words
     assert panels[0].get_ylabel() == "query"
     assert bar.get_ylabel() == "weight"
+
+
+# Each function that makes a figure, and a figure made by hand, as in the chapters.
+DRAW = """
+import io, sys
+from pathlib import Path
+import matplotlib
+import numpy as np
+import pandas as pd
+from diffattn.costs import Ratio, plot_costs, plot_growth
+from diffattn.figures import new_figure, plot_weights, save_figure
+from diffattn.studies.figures import plot_accuracies, plot_matrix, plot_seeds
+from diffattn.training.curves import plot_history
+
+growth = dict.fromkeys(("x", "seconds", "memory"), np.array([1.0, 2.0, 4.0]))
+names = ["none", "differential"]
+runs = pd.DataFrame(
+    {
+        "label": 3 * names,
+        "attention_type": 3 * names,
+        "test_loss": np.linspace(0.2, 0.7, 6),
+        "test_accuracy": np.linspace(0.5, 1.0, 6),
+    }
+)
+means = pd.DataFrame([[0.5, 0.6], [0.9, np.nan]], index=names, columns=["a, b", "c"])
+history = dict.fromkeys(("loss", "val_loss", "accuracy", "val_accuracy"), [0.7, 0.6])
+by_hand, axes = new_figure(4, 3)
+axes.set(xlabel="x")
+figures = {
+    "accuracies": plot_accuracies(runs, 0.8),
+    "history": plot_history(history, "differential", 1),
+    "costs": plot_costs(dict.fromkeys(names, (Ratio(2, 1, 3, 3),) * 2), "none"),
+    "growth": plot_growth(dict.fromkeys(names, growth), "tokens"),
+    "seeds": plot_seeds(runs, bands={"test_loss": (0.4, 0.8)}),
+    "matrix": plot_matrix(means, "accuracy", 0.5, 1.0),
+    "weights": plot_weights(["a", "b"], np.eye(2)[None]),
+    "by hand": by_hand,
+}
+for name, figure in figures.items():
+    save_figure(figure, Path(sys.argv[1], f"{name}.png"))
+    # As a notebook shows it.
+    shown = io.BytesIO()
+    figure.canvas.print_figure(
+        shown,
+        format="png",
+        dpi=figure.dpi,
+        bbox_inches="tight",
+        facecolor=figure.get_facecolor(),
+    )
+    Path(sys.argv[1], f"{name} shown.png").write_bytes(shown.getvalue())
+"""
+
+HOSTILE = """
+text.usetex: True
+text.color: white
+font.family: monospace
+font.size: 30
+axes.facecolor: black
+axes.labelcolor: white
+axes.edgecolor: white
+axes.grid: True
+axes.prop_cycle: cycler("color", ["white"])
+axes.formatter.use_locale: True
+axes.unicode_minus: False
+xtick.color: white
+ytick.color: white
+lines.linewidth: 9
+legend.frameon: True
+image.cmap: gray
+image.interpolation: bilinear
+figure.facecolor: black
+figure.dpi: 20
+figure.constrained_layout.use: False
+figure.constrained_layout.w_pad: 1
+figure.autolayout: True
+savefig.dpi: 20
+savefig.transparent: True
+savefig.facecolor: black
+savefig.format: pdf
+savefig.bbox: tight
+path.sketch: 5, 50, 5
+backend: TkAgg
+interactive: True
+"""
+
+
+@pytest.fixture
+def draw(tmp_path):
+    """Draw all figures in a new process, under a matplotlibrc."""
+
+    def draw(settings):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        (folder / "matplotlibrc").write_text(settings)
+        environment = {**os.environ, "MATPLOTLIBRC": str(folder / "matplotlibrc")}
+        environment.pop("MPLBACKEND", None)
+        command = [sys.executable, "-c", DRAW, folder]
+        subprocess.run(command, env=environment, check=True)
+        return {path.name: path.read_bytes() for path in folder.glob("*.png")}
+
+    return draw
+
+
+def test_figures_do_not_depend_on_the_users_settings(draw):
+    usual, hostile = draw(""), draw(HOSTILE)
+    assert len(usual) == 16
+    assert [name for name in usual if usual[name] != hostile[name]] == []
+
+
+def test_a_style_in_use_stays_as_it_is():
+    with matplotlib.rc_context({"font.size": 3}):
+        _, axes = new_figure(2, 2)
+        assert matplotlib.rcParams["font.size"] == 3
+    assert axes.xaxis.label.get_size() == matplotlib.rcParamsDefault["font.size"]
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_no_file(tmp_path):
+    figure, axes = new_figure(2, 2)
+    axes.set_xlabel("$no such \\sign$")
+    with pytest.raises(ValueError, match="sign"):
+        save_figure(figure, tmp_path / "a.png")
+    assert list(tmp_path.iterdir()) == []

@@ -145,7 +145,7 @@ def test_a_data_set_is_a_module_and_an_entry(module, tmp_path):
     text = diffattn_command(path, "votes", "train", "--help", folder=tmp_path)
     words = " ".join(text.split())
     assert "'votes' (more yes than no)" in words
-    assert re.search(r"tokens of a review, .*?votes: 5", words)
+    assert re.search(r"tokens of a review, .*?for votes 5", words)
     arguments = ("train", "--data", "votes", "--attention-type", "none")
     diffattn_command(path, "votes", *arguments, folder=tmp_path)
     (folder,) = (tmp_path / "runs").iterdir()

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
+import nbformat
 import pytest
 import yaml
 from axe_playwright_python.sync_playwright import Axe
@@ -185,6 +186,54 @@ def test_a_phone_does_not_scroll_sideways(visit):
     )
     page.set_viewport_size(usual)
     assert wide <= shown
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_table_is_cut_off(visit, width):
+    """On a phone, and only there, a wide one may scroll within the page."""
+    page, _ = visit
+    usual = page.viewport_size
+    page.set_viewport_size({"width": width, "height": 900})
+    page.wait_for_timeout(500)  # the theme measures what scrolls after 300 ms
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll("table")].flatMap(table => {
+            const edge = table.getBoundingClientRect().right;
+            const boxes = [];
+            for (let e = table.parentElement; e; e = e.parentElement)
+                if (edge > e.getBoundingClientRect().right + 1) boxes.push(e);
+            const scrolls = boxes.some(
+                e => getComputedStyle(e).overflowX === "auto" && e.tabIndex === 0);
+            return boxes.length ? [[table.innerText.slice(0, 60), scrolls]] : [];
+        })"""
+    )
+    page.set_viewport_size(usual)
+    if width == 1280:
+        assert hidden == []
+    assert [text for text, scrolls in hidden if not scrolls] == []
+
+
+def test_what_the_header_offers_is_of_use(visit, tmp_path):
+    """A chapter can be downloaded and run; a source that is no notebook is not
+    offered."""
+    page, _ = visit
+    menu = page.get_by_role("button", name="Download this page").filter(visible=True)
+    if menu.count() == 0:  # the index and the search have none
+        return
+    menu.click()
+    links = page.locator(".bd-header-article a").filter(visible=True)
+    for link in links.all():
+        with page.expect_download() as download:
+            link.click()
+        download.value.save_as(tmp_path / "chapter.ipynb")
+        notebook = nbformat.read(tmp_path / "chapter.ipynb", as_version=4)
+        nbformat.validate(notebook)
+    chapter = Path(unquote(page.url)).stem
+    offered = [
+        Path(link).name for link in links.evaluate_all("l => l.map(a => a.href)")
+    ]
+    is_notebook = (ROOT / "book" / f"{chapter}.ipynb").exists()
+    page.keyboard.press("Escape")
+    assert offered == ([f"{chapter}.ipynb"] if is_notebook else [])
 
 
 # Not ours to mend: docutils makes a list of doc-biblioentry, as that role's first

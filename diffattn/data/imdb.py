@@ -3,7 +3,10 @@
 import hashlib
 import os
 import re
+import stat
 import tarfile
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +17,7 @@ from tqdm import tqdm
 from diffattn.checks import check_int, check_validation_split
 from diffattn.data.reviews import ReviewData, Reviews, split
 from diffattn.errors import DataError
+from diffattn.files import expand
 
 #: The environment variable that names a local copy of the data set.
 IMDB_VARIABLE = "DIFFATTN_IMDB"
@@ -58,10 +62,14 @@ def load_imdb(
     Without a source, the copy that the environment variable ``DIFFATTN_IMDB``
     names is read; without that, the archive is downloaded once (84 MB, size
     and sha256 checked) and kept in the user's cache folder. An archive is read
-    where it lies and never unpacked, so no path in it is trusted.
+    where it lies and never unpacked, so no path in it is trusted. Folders may have
+    any names above ``train`` and ``test``: the fingerprint tells whether the reviews
+    are those of the data set.
 
     Args:
-        source: path of an ``aclImdb`` folder or of its tar archive, or None.
+        source: path of the folder that holds ``train`` and ``test``, or is at most
+            two levels above it; or of an archive of it, tar (plain, gzip, bzip2, xz)
+            or zip; or None.
         validation_split: share of the training reviews set aside, in (0, 1).
             The published figures come from 0.2, the published script's text
             says 0.5.
@@ -73,8 +81,9 @@ def load_imdb(
         A `ReviewData`: 25,000 reviews in train and validation, 25,000 in test.
 
     Raises:
-        DataError: if the source is missing, damaged, incomplete, or holds other
-            reviews than the data set's; the message says what is wrong.
+        DataError: if the source is missing, damaged, incomplete, holds other reviews
+            than the data set's, or reviews in more than one place; the message says
+            what is wrong.
         ValueError: if validation_split is not in (0, 1), or seed not in [0, 2^32).
     """
     check_validation_split(validation_split)
@@ -126,8 +135,8 @@ def _locate(source, progress):
 
 def _expanded(path):
     try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
+        return expand(path)
+    except UserError as error:
         raise DataError(f"there is no file or folder {path}: {error}") from error
 
 
@@ -159,7 +168,7 @@ def _download(progress):
         ) from error
 
 
-_MEMBER = re.compile(r"(?:train|test)/(?:pos|neg)/\d+_\d+\.txt")
+_MEMBER = re.compile(r"(?:train|test)/(?:pos|neg)/[0-9]+_[0-9]+\.txt")
 _FOLDERS = ("train/neg", "train/pos", "test/neg", "test/pos")
 
 
@@ -178,7 +187,8 @@ def _read(path, progress):
 
 
 def _files_in_folder(path):
-    root = path / "aclImdb" if (path / "aclImdb").is_dir() else path
+    """(train/pos/0_9.txt, its bytes) of a folder."""
+    root = _root(path)
     for folder in _FOLDERS:
         for file in (root / folder).glob("*.txt"):
             member = f"{folder}/{file.name}"
@@ -186,18 +196,83 @@ def _files_in_folder(path):
                 yield member, file.read_bytes()
 
 
+def _root(path):
+    """Find the folder that holds ``train`` and ``test``."""
+    for candidates in ([path / "aclImdb"], [path], path.glob("*"), path.glob("*/*")):
+        roots = {
+            os.path.realpath(root): root  # a link to one of them is no other
+            for root in candidates
+            # Unlike Path.is_dir, False also for what the user may not look into.
+            if any(os.path.isdir(root / folder) for folder in _FOLDERS)
+        }
+        if roots:
+            _check_single(roots.values(), path)
+            return min(roots.values())
+    return path
+
+
 def _files_in_archive(path):
-    """(train/pos/0_9.txt, its bytes) of a tar archive, read as a stream."""
+    """(train/pos/0_9.txt, its bytes) of an archive."""
+    read = _read_zip if _is_zip(path) else _read_tar
+    roots = set()
     try:
-        with tarfile.open(path, "r|*") as archive:
-            for entry in archive:
-                parts = PurePosixPath(entry.name).parts
-                member = "/".join(parts[-3:])
-                in_place = entry.isreg() and parts[-4:-3] == ("aclImdb",)
-                if in_place and _MEMBER.fullmatch(member):
-                    yield member, archive.extractfile(entry).read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path} is not a readable tar archive: {error}") from error
+        for name, content in read(path, _is_review):
+            *root, part, kind, file = PurePosixPath(name).parts
+            roots.add(PurePosixPath(*root))
+            _check_single(roots, path)
+            yield f"{part}/{kind}/{file}", content
+    # What damage and encryption lead to in tarfile and zipfile.
+    except (
+        EOFError,
+        OSError,
+        RuntimeError,
+        UnicodeError,
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise DataError(
+            f"{path} is not a readable archive, tar (plain, gzip, bzip2 or xz) or zip: "
+            f"{error}"
+        ) from error
+
+
+def _is_review(name):
+    parts = PurePosixPath(name).parts
+    return ".." not in parts and bool(_MEMBER.fullmatch("/".join(parts[-3:])))
+
+
+def _is_zip(path):
+    if not path.is_file():  # a pipe can be read only once
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\x03\x04"
+
+
+def _read_tar(path, wanted):
+    """(name, bytes) of the files in a tar archive, read as a stream."""
+    with tarfile.open(path, "r|*") as archive:
+        for entry in archive:
+            if entry.isreg() and wanted(entry.name):
+                yield entry.name, archive.extractfile(entry).read()
+
+
+def _read_zip(path, wanted):
+    """(name, bytes) of the files in a zip archive."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.replace("\\", "/")  # from some Windows programs
+            if not stat.S_ISLNK(entry.external_attr >> 16) and wanted(name):
+                yield name, archive.read(entry)
+
+
+def _check_single(roots, path):
+    """Two copies must not be mixed, nor one taken at random."""
+    if len(roots) > 1:
+        listed = ", ".join(sorted(map(str, roots)))
+        raise DataError(
+            f"{path} holds reviews in more than one folder: {listed}. Give one of them"
+        )
 
 
 def _check_complete(folders, path):

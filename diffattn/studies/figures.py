@@ -6,12 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from diffattn.figures import color, new_figure
+from diffattn.figures import COLORS, color, new_figure, with_defaults
+from diffattn.names import BASELINE
 from diffattn.studies.formatting import make_title
 from diffattn.studies.summaries import TEST_METRICS
 from diffattn.studies.uncertainty import estimate
 
 
+@with_defaults
 def plot_seeds(
     runs: pd.DataFrame,
     metrics: Sequence[str] = TEST_METRICS,
@@ -59,6 +61,7 @@ def plot_seeds(
     return figure
 
 
+@with_defaults
 def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Figure:
     """Plot means as coloured cells with their figures.
 
@@ -88,4 +91,50 @@ def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Fig
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.colorbar(image, label=label)
+    return figure
+
+
+@with_defaults
+def plot_accuracies(runs: pd.DataFrame, ceiling: float) -> Figure:
+    """Plot each seed's test accuracy, under the ceiling for models blind to order.
+
+    Args:
+        runs: as `diffattn.studies.results.read_results` returns them.
+        ceiling: the ceiling, in [0, 1].
+
+    Returns:
+        A `matplotlib.figure.Figure` with an opaque ground.
+    """
+    figure, axes = new_figure(8, 3.6)
+    # The models in the order of their colours, the first on top, new ones below.
+    labels = sorted(
+        runs["label"].unique(),
+        key=lambda label: [*COLORS, label].index(label),
+        reverse=True,
+    )
+    for row, label in enumerate(labels):
+        of_label = runs[runs["label"] == label]
+        accuracies = of_label["test_accuracy"].dropna()
+        axes.plot([0.5, accuracies.max()], [row, row], color="#dddddd", zorder=1)
+        axes.scatter(
+            accuracies,
+            [row] * len(accuracies),
+            s=60,
+            color=color(of_label["attention_type"].iloc[0]),
+            zorder=3,
+        )
+    axes.axvline(ceiling, color="#333333", linestyle="--", linewidth=1, zorder=2)
+    axes.annotate(
+        "ceiling for what\nis blind to order",
+        (ceiling, len(labels) - 1.3),
+        xytext=(6, 0),
+        textcoords="offset points",
+        color="#333333",
+        va="center",
+    )
+    ticks = ["none (baseline)" if label == BASELINE else label for label in labels]
+    axes.set_yticks(range(len(labels)), ticks)
+    axes.set(xlim=(0.5, 1.02), xlabel="test accuracy")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
     return figure

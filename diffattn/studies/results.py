@@ -12,6 +12,7 @@ import pandas as pd
 from diffattn.checks import check_number
 from diffattn.data.versions import standardization_of
 from diffattn.errors import ResultError
+from diffattn.files import expand, json_files
 from diffattn.names import METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
 from diffattn.training.config import Config
@@ -28,19 +29,28 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
         The `pathlib.Path`, as FOLDER/TYPE-seed-N.json.
     """
     name = config.label.replace(" + ", "-with-")
-    return Path(folder) / f"{name}-seed-{config.seed}.json"
+    return expand(folder) / f"{name}-seed-{config.seed}.json"
 
 
-def result_files(folder: str | os.PathLike) -> list[Path]:
-    """List the files of results in a folder.
-
-    Args:
-        folder: the folder.
+def project_results() -> Path:
+    """Find this project's own results, which its chapters show.
 
     Returns:
-        The paths, sorted; none if there is no such folder.
+        The path of the folder ``results``: beside the current folder, which is ``book``
+        when a chapter runs there, or beside the package, where that is imported from
+        the repository.
+
+    Raises:
+        ResultError: if it is at neither place.
     """
-    return sorted(Path(folder).glob("*.json"))
+    beside_package = Path(__file__).resolve().parents[2] / "results"
+    for results in (Path("../results"), beside_package):
+        if (results / "sample").is_dir():
+            return results
+    raise ResultError(
+        "this project's results are not here: they come with its repository, so get "
+        "all of that and run the chapter in its folder book, beside results"
+    )
 
 
 def read_results(folder: str | os.PathLike) -> pd.DataFrame:
@@ -48,7 +58,8 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
 
     Args:
         folder: where `diffattn.studies.runner.run_grid` has written them, or a folder
-            with the folders of `diffattn.studies.STUDIES` in it.
+            with the folders of `diffattn.studies.STUDIES` in it. Files whose names
+            begin with a dot are passed over.
 
     Returns:
         A `pandas.DataFrame`, by grid, model and seed, with the columns
@@ -65,11 +76,14 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
           number an epoch) and ``provenance`` (a dict).
 
     Raises:
-        ResultError: if there are no results, if a file is no result, if two are of the
-            same run, or if the results in a folder cannot be compared.
+        ResultError: if there is no such folder or no result in it, if a JSON file in it
+            is no result, if two are of the same run, or if the results in a folder
+            cannot be compared.
     """
-    folder = Path(folder)
-    if result_files(folder):
+    folder = expand(folder)
+    if not folder.is_dir():
+        raise ResultError(f"there is no folder {folder}")
+    if json_files(folder):
         rows = _read_grid(folder, study="", grid=folder.resolve().name)
     else:
         rows = [
@@ -107,7 +121,7 @@ def read_folder(folder: str | os.PathLike) -> list[tuple[Config, dict]]:
         ResultError: if a file is no result, or if two are of the same run.
     """
     items: dict[tuple, tuple] = {}
-    for path in result_files(folder):
+    for path in json_files(folder):
         config, result = read_result(path)
         place = _place(config)
         if place in items:
@@ -213,8 +227,9 @@ def read_result(path: Path) -> tuple[Config, dict]:
         defaults.
 
     Raises:
-        ResultError: if the file is no result.
+        ResultError: if the file is no result, or cannot be read.
     """
+    path = expand(path)
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
         config = Config(**result["config"])
@@ -223,8 +238,10 @@ def read_result(path: Path) -> tuple[Config, dict]:
                 check_number(metric, result["metrics"][metric])
         elif not isinstance(result["error"], str):
             raise TypeError(f"error must be text. Received: {result['error']!r}")
+    except OSError as error:  # a folder of that name, a link to nothing
+        raise ResultError(f"{path} cannot be read: {error.strerror}") from error
     except KeyError as error:
         raise ResultError(f"{path} is not a result: it has no {error}") from error
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise ResultError(f"{path} is not a result: {error}") from error
     return config, {**result, "config": asdict(config)}

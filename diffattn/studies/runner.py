@@ -18,7 +18,7 @@ from tqdm.keras import TqdmCallback
 
 from diffattn.data.versions import STANDARDIZATION_VERSION
 from diffattn.errors import DivergenceError, ResultError
-from diffattn.files import check_folder, read_json, write_json
+from diffattn.files import check_folder, expand, read_json, write_json
 from diffattn.studies.results import (
     check_alike,
     check_standardization,
@@ -73,7 +73,7 @@ def run_grid(
         diffattn.errors.DataError: if the data are missing or damaged.
         diffattn.errors.RunError: if what is kept of an unfinished run is damaged.
     """
-    folder = Path(folder)
+    folder = expand(folder)
     _check_distinct(configs, folder)
     missing = [config for config in configs if not _is_finished(config, folder)]
     if not missing:
@@ -171,6 +171,7 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
         diffattn.errors.DataError: if the data are missing or damaged.
         diffattn.errors.RunError: if what the folder holds is damaged.
     """
+    folder = expand(folder)
     document = {"config": asdict(config)}
     with _ONE_AT_A_TIME:
         try:

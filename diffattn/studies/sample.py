@@ -51,57 +51,10 @@ def draw(runs: "DataFrame") -> dict[str, "Figure"]:
         A dict from a figure's name to the `matplotlib.figure.Figure`.
     """
     from diffattn.data.sample import sample_ceiling
+    from diffattn.studies.figures import plot_accuracies
 
     seeds = {f"{grid}-seeds": figure for grid, figure in draw_grids(runs).items()}
     return {"sample": plot_accuracies(runs, sample_ceiling()), **seeds}
-
-
-def plot_accuracies(runs: "DataFrame", ceiling: float) -> "Figure":
-    """Plot each seed's test accuracy, under the ceiling for models blind to order.
-
-    Args:
-        runs: as `diffattn.studies.results.read_results` returns them.
-        ceiling: the ceiling, in [0, 1].
-
-    Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
-    """
-    from diffattn.figures import COLORS, color, new_figure
-    from diffattn.names import BASELINE
-
-    figure, axes = new_figure(8, 3.6)
-    # The models in the order of their colours, the first on top, new ones below.
-    labels = sorted(
-        runs["label"].unique(),
-        key=lambda label: [*COLORS, label].index(label),
-        reverse=True,
-    )
-    for row, label in enumerate(labels):
-        of_label = runs[runs["label"] == label]
-        accuracies = of_label["test_accuracy"].dropna()
-        axes.plot([0.5, accuracies.max()], [row, row], color="#dddddd", zorder=1)
-        axes.scatter(
-            accuracies,
-            [row] * len(accuracies),
-            s=60,
-            color=color(of_label["attention_type"].iloc[0]),
-            zorder=3,
-        )
-    axes.axvline(ceiling, color="#333333", linestyle="--", linewidth=1, zorder=2)
-    axes.annotate(
-        "ceiling for what\nis blind to order",
-        (ceiling, len(labels) - 1.3),
-        xytext=(6, 0),
-        textcoords="offset points",
-        color="#333333",
-        va="center",
-    )
-    ticks = ["none (baseline)" if label == BASELINE else label for label in labels]
-    axes.set_yticks(range(len(labels)), ticks)
-    axes.set(xlim=(0.5, 1.02), xlabel="test accuracy")
-    axes.spines["left"].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    return figure
 
 
 #: The study of the built-in reviews.

@@ -1,7 +1,7 @@
 """The settings of a run: names, defaults, bounds and help texts, in one place."""
 
 from collections.abc import Callable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -130,7 +130,8 @@ class Config:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if value is FITTING:
-                value = default_of(setting, dataset)
+                usual = setting.metadata["default"]
+                value = dataset.settings.get(setting.name, usual)
             elif check := setting.metadata["check"]:
                 check(setting.name, value)
             # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
@@ -181,11 +182,6 @@ class Config:
             else:
                 words += [f"--{flag}", str(value)]
         return words
-
-
-def default_of(setting: Field, dataset: Dataset) -> Any:
-    """The value that a field of `Config` has on a data set, if none is given."""
-    return dataset.settings.get(setting.name, setting.metadata["default"])
 
 
 def check_settings(**settings: Any) -> None:

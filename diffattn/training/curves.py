@@ -3,9 +3,10 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from diffattn.figures import color, new_figure
+from diffattn.figures import color, new_figure, with_defaults
 
 
+@with_defaults
 def plot_history(
     history: dict[str, list[float]], attention_type: str, kept_epoch: int
 ) -> Figure:

@@ -4,6 +4,7 @@ import itertools
 import os
 import shlex
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,7 +21,8 @@ from diffattn.data.reviews import Reviews
 from diffattn.data.standardization import vectorize
 from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import RunError, UserError
-from diffattn.files import check_folder, read_json, write_json
+from diffattn.figures import save_figure
+from diffattn.files import check_folder, expand, read_json, write_json
 from diffattn.names import BASELINE
 from diffattn.training.config import Config
 from diffattn.training.curves import plot_history
@@ -232,7 +234,7 @@ def load_run(path: str | os.PathLike) -> Run:
         UserError: if Keras runs on another backend than TensorFlow.
     """
     check_backend()
-    path = Path(path)
+    path = expand(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
     if path.name.endswith(UNFINISHED):
@@ -257,7 +259,7 @@ def load_run(path: str | os.PathLike) -> Run:
 def _start(output, config):
     """Make a new run's folder, with its configuration in it."""
     name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
-    output = Path(output)
+    output = expand(output)
     output.mkdir(parents=True, exist_ok=True)
     for number in itertools.count(1):
         run = output / (name if number == 1 else f"{name}-{number}")
@@ -274,7 +276,7 @@ def _start(output, config):
 
 def _reopen(path):
     """Read an unfinished run's folder and configuration."""
-    path = Path(path)
+    path = expand(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
     if not path.name.endswith(UNFINISHED):
@@ -297,10 +299,7 @@ def _save(folder, config, result, data, model):
     probability = keras.layers.Activation(activation, name="probability")(logit)
     exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
     exported.save(folder / "model.keras")
-    figure = plot_history(
-        result["history"], config.attention_type, result["metrics"]["kept_epoch"]
-    )
-    figure.savefig(folder / "learning_curves.png", dpi=150)
+    _draw(result, config.attention_type, folder / "learning_curves.png")
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)
     write_json(folder / "run.json", run.document())
@@ -309,3 +308,14 @@ def _save(folder, config, result, data, model):
     for checkpoint in path.glob("checkpoint*"):
         shutil.rmtree(checkpoint)
     return run
+
+
+def _draw(result, attention_type, path):
+    """Draw the learning curves; if that fails, warn: the run matters more."""
+    try:
+        kept_epoch = result["metrics"]["kept_epoch"]
+        figure = plot_history(result["history"], attention_type, kept_epoch)
+        save_figure(figure, path, dpi=150)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".splitlines())
+        warnings.warn(f"{path.name} could not be drawn: {reason}", stacklevel=2)

@@ -7,6 +7,7 @@ import os
 import socketserver
 import tarfile
 import threading
+import zipfile
 from pathlib import Path
 
 import keras
@@ -49,13 +50,28 @@ def add(archive, name, content):
     archive.addfile(entry, io.BytesIO(content))
 
 
-def write_archive(path, folders, mode="w:gz"):
+def in_archive(folders, root):
+    """Each file's name in an archive, and its content."""
+    yield f"{root}README", b"about"
+    yield f"{root}train/unsup/0_0.txt", b"without a label"
+    for folder, files in folders.items():
+        for name, content in files.items():
+            yield f"{root}{folder}/{name}", content
+
+
+def write_archive(path, folders, mode="w:gz", roots=("aclImdb/",)):
     with tarfile.open(path, mode) as archive:
-        add(archive, "aclImdb/README", b"about")
-        add(archive, "aclImdb/train/unsup/0_0.txt", b"without a label")
-        for folder, files in folders.items():
-            for name, content in files.items():
-                add(archive, f"aclImdb/{folder}/{name}", content)
+        for root in roots:
+            for name, content in in_archive(folders, root):
+                add(archive, name, content)
+    return path
+
+
+def write_zip(path, folders, roots=("aclImdb/",), separator="/"):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for root in roots:
+            for name, content in in_archive(folders, root):
+                archive.writestr(name.replace("/", separator), content)
     return path
 
 
@@ -97,6 +113,56 @@ def test_folder_and_archive_give_the_same(kind, small, tmp_path):
     for part in (found.train, found.validation, found.test):
         for text, label in zip(part.texts, part.labels, strict=True):
             assert ("/pos" in text) == (label == 1)
+
+
+ROOTS = ["imdb/", "", "./", "data/sets/aclImdb_v1/", "/home/somebody/aclImdb/"]
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("write", [write_archive, write_zip])
+def test_an_archive_may_have_any_root(write, root, small, tmp_path):
+    found = load_imdb(write(tmp_path / "reviews", small, roots=[root]))
+    assert found.fingerprint == data.IMDB.fingerprint
+    assert len(found.test) == 2 * PER_FOLDER
+
+
+def test_a_zip_archive_may_come_from_windows(small, tmp_path):
+    source = write_zip(tmp_path / "reviews.zip", small, separator="\\")
+    assert load_imdb(source).fingerprint == data.IMDB.fingerprint
+
+
+@pytest.mark.parametrize("root", ["imdb", "data/aclImdb", "data/Large Movie Reviews"])
+def test_a_folder_may_have_any_name(root, small, tmp_path):
+    write_folder(tmp_path / root, small)
+    (tmp_path / "link").symlink_to(tmp_path / root)
+    for source in (tmp_path, tmp_path / root, tmp_path / "link"):
+        assert load_imdb(source).fingerprint == data.IMDB.fingerprint
+
+
+@pytest.mark.parametrize("write", [write_archive, write_zip])
+def test_two_copies_in_one_archive_are_not_mixed(write, small, tmp_path):
+    source = write(tmp_path / "reviews", small, roots=["b/", "a/"])
+    with pytest.raises(DataError, match=r"more than one folder: a, b\. Give one of"):
+        load_imdb(source)
+
+
+def test_two_copies_in_one_folder_are_not_mixed(small, tmp_path):
+    for name in ("a", "b"):
+        write_folder(tmp_path / name, small)
+    with pytest.raises(DataError, match=r"more than one folder: .*/a, .*/b\. Give one"):
+        load_imdb(tmp_path)
+    (tmp_path / "b").rename(tmp_path / "aclImdb")  # the name that it has
+    assert load_imdb(tmp_path).fingerprint == data.IMDB.fingerprint
+
+
+def test_half_of_one_and_half_of_another_are_no_copy(small, tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        for folder, files in small.items():
+            for name, content in files.items():
+                add(archive, f"{folder[:2]}/{folder}/{name}", content)
+    with pytest.raises(DataError, match="more than one folder: te, tr"):
+        load_imdb(path)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
@@ -153,9 +219,15 @@ def test_a_damaged_archive_is_refused(small, tmp_path):
     cut.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"cut\.tar\.gz is not the whole aclImdb"):
         load_imdb(cut)
-    cut.write_bytes(b"no archive at all")
-    with pytest.raises(DataError, match=r"cut\.tar\.gz is not a readable tar archive"):
-        load_imdb(cut)
+    whole = write_zip(tmp_path / "a.zip", small).read_bytes()
+    flipped = bytearray(whole)
+    flipped[whole.index(b"train/neg/1_2.txt") + 20] ^= 1
+    encrypted = whole.replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0")
+    assert len({whole, bytes(flipped), encrypted}) == 3
+    for damaged in (b"no archive at all", whole[:-50], bytes(flipped), encrypted):
+        cut.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"cut\.tar\.gz is not a readable arch"):
+            load_imdb(cut)
 
 
 def test_text_that_is_not_utf_8_is_named(small, tmp_path, monkeypatch):
@@ -200,6 +272,14 @@ def test_the_home_of_nobody_is_told(small, monkeypatch):
     monkeypatch.setenv(data.IMDB_VARIABLE, "~nobody-here/x")
     with pytest.raises(DataError, match="there is no file or folder ~nobody-here/x: "):
         load_imdb()
+
+
+def test_a_copy_in_the_users_home(small, tmp_path, monkeypatch):
+    write_folder(tmp_path / "aclImdb", small)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_imdb("~/aclImdb").fingerprint == data.IMDB.fingerprint
+    monkeypatch.setenv(data.IMDB_VARIABLE, "~/aclImdb")
+    assert load_imdb().fingerprint == data.IMDB.fingerprint
 
 
 def test_a_share_that_leaves_nothing_is_named(small, tmp_path):
@@ -289,10 +369,13 @@ def test_the_environment_names_a_copy(small, tmp_path, monkeypatch):
         load_imdb()
 
 
-@pytest.mark.skipif(
+real = pytest.mark.skipif(
     not Path(os.environ.get(data.IMDB_VARIABLE, "")).is_file(),
-    reason="DIFFATTN_IMDB names no copy of the real reviews",
+    reason="DIFFATTN_IMDB names no archive of the real reviews",
 )
+
+
+@real
 def test_the_real_reviews():
     """Maas et al. (2011): 25,000 reviews to train, 25,000 to test, half positive."""
     found = load_imdb()
@@ -305,3 +388,22 @@ def test_the_real_reviews():
     both = np.concatenate([found.train.labels, found.validation.labels])
     assert both.mean() == 0.5
     assert found.fingerprint == data.IMDB.fingerprint
+
+
+@real
+def test_the_real_reviews_packed_another_way(tmp_path):
+    tar, zipped, folder = tmp_path / "a.tar", tmp_path / "a.zip", tmp_path / "imdb"
+    with (
+        tarfile.open(os.environ[data.IMDB_VARIABLE]) as archive,
+        tarfile.open(tar, "w") as without_root,
+        zipfile.ZipFile(zipped, "w") as with_another_root,
+    ):
+        for entry in filter(tarfile.TarInfo.isreg, archive):
+            name = entry.name.removeprefix("aclImdb/")
+            content = archive.extractfile(entry).read()
+            add(without_root, name, content)
+            with_another_root.writestr(f"imdb/{name}", content)
+    with tarfile.open(tar) as archive:
+        archive.extractall(folder, filter="data")
+    for source in (tar, zipped, folder):
+        assert load_imdb(source).fingerprint == data.IMDB.fingerprint

@@ -4,10 +4,10 @@ from stored_results import store
 
 from diffattn.data.sample import sample_ceiling
 from diffattn.names import MODEL_TYPES
+from diffattn.studies.figures import plot_accuracies
 from diffattn.studies.grid import grid
 from diffattn.studies.report import report
 from diffattn.studies.results import read_results
-from diffattn.studies.sample import plot_accuracies
 
 
 def test_the_ceiling_itself_is_not_above_the_ceiling(tmp_path):

@@ -1,0 +1,22 @@
+from pathlib import Path
+
+import pytest
+
+from diffattn.errors import UserError
+from diffattn.files import check_folder, expand
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expand("~/runs") == tmp_path / "runs"
+    assert expand("~") == tmp_path
+    assert expand(Path("~/runs")) == tmp_path / "runs"
+    # As for a shell, elsewhere it is a letter.
+    for path in ("runs~", "a/~/b", "", "/~"):
+        assert expand(path) == Path(path)
+
+
+def test_the_home_of_nobody_is_named():
+    for use in (expand, check_folder):
+        with pytest.raises(UserError, match="cannot expand ~nobody-here/x: there is"):
+            use("~nobody-here/x")
