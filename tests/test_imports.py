@@ -1,5 +1,7 @@
 """What can be reached from `import diffattn` alone, each in a process of its own."""
 
+import shutil
+
 import keras
 import pytest
 import tensorflow as tf
