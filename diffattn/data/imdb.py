@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from diffattn.checks import check_int, check_validation_split
 from diffattn.data.reviews import ReviewData, Reviews, split
-from diffattn.errors import DataError
+from diffattn.errors import DataError, UserError
 from diffattn.files import expand
 
 #: The environment variable that names a local copy of the data set.
