@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -26,6 +27,23 @@ def answer(program, *arguments, **environment):
     )
     assert found.returncode == 0, found.stderr
     return found.stdout.split()
+
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def run(program, *arguments, **variables):
+    """Run a program of this folder in a process of its own."""
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here.parent), str(here)])
+    answer = subprocess.run(
+        [sys.executable, here / program, *arguments],
+        env={**os.environ, "PYTHONPATH": path, **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
 
 
 def qkv(seed=0, tokens=T, keys=S, dtype="float64"):

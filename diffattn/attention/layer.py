@@ -216,22 +216,24 @@ class CustomMultiheadAttention(keras.layers.Layer):
         Warns:
             UserWarning: if a differential score has one query and several keys.
         """
-        # What stands in for a tensor brings its own mask along.
-        query_tokens = query.shape[:2]
-        value_tokens = query_tokens if value is None else value.shape[:2]
-        key_tokens = value_tokens if key is None else key.shape[:2]
-        query_mask = both(
-            padding_mask(query_mask, query_tokens, "query_mask"),
-            padding_mask(mask, query_tokens, "mask"),
+        masks = _checked_masks(
+            query,
+            value,
+            key,
+            mask=mask,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
         )
-        value_mask = padding_mask(value_mask, value_tokens, "value_mask")
-        key_mask = padding_mask(key_mask, key_tokens, "key_mask")
+        query_mask, value_mask = masks["query_mask"], masks["value_mask"]
+        query_mask = both(query_mask, masks["mask"])
+        # What stands in for a tensor brings its own mask along.
         if value is None:
             value, value_mask = query, both(value_mask, query_mask)
         if key is None:
             key = value
-        key_mask = both(key_mask, value_mask)
-        self._warn_without_predecessor(query_tokens[1], key_tokens[1])
+        key_mask = both(masks["key_mask"], value_mask)
+        self._warn_without_predecessor(query, key)
 
         q = self._heads(self.query_projection, query, query_mask)
         k = self._heads(self.key_projection, key, key_mask)
@@ -259,7 +261,8 @@ class CustomMultiheadAttention(keras.layers.Layer):
             return output
         return output, without_padding(weights, query_mask)
 
-    def _warn_without_predecessor(self, queries, keys):
+    def _warn_without_predecessor(self, query, key):
+        queries, keys = query.shape[1], key.shape[1]
         if self.score.order_aware and queries == 1 and keys is not None and keys > 1:
             warnings.warn(
                 f"{self.name}: a query of one token has no predecessor, so its "
@@ -327,17 +330,34 @@ class CustomMultiheadAttention(keras.layers.Layer):
         value: Any = None,
         key: Any = None,
         *,
+        attention_mask: Any = None,
         return_attention_scores: bool = False,
+        mask: Any = None,
+        query_mask: Any = None,
+        value_mask: Any = None,
+        key_mask: Any = None,
         **kwargs: Any,
     ) -> Any:
+        _checked_masks(
+            query,
+            value,
+            key,
+            mask=mask,
+            query_mask=query_mask,
+            value_mask=value_mask,
+            key_mask=key_mask,
+        )
         value = query if value is None else value
         key = value if key is None else key
+        pairs = (query.shape[0], self.num_heads, query.shape[1], key.shape[1])
+        if attention_mask is not None:
+            pair_mask(attention_mask, pairs, name="attention_mask")
+        self._warn_without_predecessor(query, key)
         shape = self.compute_output_shape(query.shape, value.shape, key.shape)
         output = keras.KerasTensor(shape, dtype=self.compute_dtype)
         if not return_attention_scores:
             return output
         features = (self.head_dim,) if self.score.per_feature else ()
-        pairs = (query.shape[0], self.num_heads, query.shape[1], key.shape[1])
         weights = keras.KerasTensor((*pairs, *features), dtype=self.compute_dtype)
         return output, weights
 
@@ -388,6 +408,19 @@ def _of_its_own(initializer, number):
     if config["seed"] is not None:
         config["seed"] += number
     return type(initializer).from_config(config)
+
+
+def _checked_masks(query, value, key, **masks):
+    """The padding masks as boolean tensors, or an error that names one."""
+    value = query if value is None else value
+    key = value if key is None else key
+    tensors = {
+        "mask": query, "query_mask": query, "value_mask": value, "key_mask": key,
+    }  # fmt: skip
+    return {
+        name: padding_mask(mask, tensors[name].shape[:2], name)
+        for name, mask in masks.items()
+    }
 
 
 def _check_inputs(query_shape, value_shape, key_shape):

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from diffattn.attention.masks import padding_mask
+
 
 @keras.saving.register_keras_serializable(package="diffattn")
 class TokenEmbedding(keras.layers.Embedding):
@@ -39,8 +41,9 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
         y_c = Σ_n m_n x_nc / max(1, Σ_n m_n)
 
     Keras's own layer divides 0 by 0 there: for an empty review. It is called with a
-    tensor of shape (B, T, F) or (B, F, T), and a boolean mask of shape (B, T), True at
-    the tokens that count, which Keras fills in from what the inputs carry.
+    tensor of shape (B, T, F) or (B, F, T), and a boolean (or integer, 0 and 1) mask of
+    shape (B, T), True at the tokens that count, which Keras fills in from what the
+    inputs carry. What the mask leaves out may be NaN; it has no gradient.
 
     Args:
         data_format: "channels_last" for (B, T, F), "channels_first" for (B, F, T);
@@ -50,13 +53,17 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
 
     Returns:
         A tensor of shape (B, F); with ``keepdims`` (B, 1, F) or (B, F, 1).
+
+    Raises:
+        ValueError: on a mask of another shape, or one that is not boolean.
     """
 
     def call(self, inputs, mask=None):
         if mask is None:
             return super().call(inputs)
         tokens, features = (1, 2) if self.data_format == "channels_last" else (2, 1)
-        mask = ops.expand_dims(ops.cast(mask, "bool"), features)
+        mask = padding_mask(mask, (inputs.shape[0], inputs.shape[tokens]))
+        mask = ops.expand_dims(mask, features)
         how = {"axis": tokens, "keepdims": self.keepdims}
         count = ops.sum(ops.cast(mask, inputs.dtype), **how)
         return ops.sum(ops.where(mask, inputs, 0), **how) / ops.maximum(count, 1)

@@ -1,10 +1,6 @@
 """TensorFlow, JAX and PyTorch compute the same; so do XLA and several devices."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import backend_case
 import keras
@@ -12,26 +8,10 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tools import worst
+from tools import BACKENDS, run, worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
 from diffattn.attention.kernels import sizes
-
-BACKENDS = ("tensorflow", "jax", "torch")
-
-
-def run(program, *arguments, **variables):
-    """Run a program of this folder in a process of its own."""
-    here = Path(__file__).parents[1]
-    path = os.pathsep.join([str(here.parent), str(here)])
-    answer = subprocess.run(
-        [sys.executable, here / program, *arguments],
-        env={**os.environ, "PYTHONPATH": path, **variables},
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
 
 
 @pytest.fixture(scope="module")
