@@ -273,20 +273,22 @@ def _custom_gradient_in_torch(function, plain):
         @staticmethod
         @without_autocast
         def backward(ctx, upstream):
-            if not torch.is_grad_enabled():
+            differentiated_again = torch.is_grad_enabled()
+            batched = torch._C._functorch.is_legacy_batchedtensor(upstream)
+            if not (differentiated_again or batched):
                 return None, *ctx.gradient(upstream)
-            # Somebody differentiates again; the forward pass recorded nothing.
             tensors = ctx.saved_tensors
             needed = ctx.needs_input_grad[1:]
-            found = iter(
-                torch.autograd.grad(
-                    plain(*tensors, **ctx.constants),
-                    [x for x, needs in zip(tensors, needed, strict=True) if needs],
-                    upstream,
-                    create_graph=True,
-                    materialize_grads=True,
-                )
+            with torch.enable_grad():
+                value = plain(*tensors, **ctx.constants)
+            found = torch.autograd.grad(
+                value,
+                [x for x, needs in zip(tensors, needed, strict=True) if needs],
+                upstream,
+                create_graph=differentiated_again,
+                materialize_grads=True,
             )
+            found = iter(found)
             return None, *[next(found) if needs else None for needs in needed]
 
     def call(tensors, constants):
@@ -329,6 +331,16 @@ def without_autocast(function):
             return function(*args, **kwargs)
 
     return call
+
+
+def divide_no_nan(x, y):
+    """Compute x / y, and 0 where y = 0.
+
+    `keras.ops.divide_no_nan` makes float32 of float64 in PyTorch (Keras 3.15.1).
+    """
+    if keras.config.backend() != "torch":
+        return ops.divide_no_nan(x, y)
+    return ops.where(y == 0, 0, x / y)
 
 
 def map_in_turn(function, xs, shape):

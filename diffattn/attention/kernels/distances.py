@@ -17,6 +17,7 @@ from diffattn.attention.backend import (
     compiled,
     custom_gradient,
     differentiated_as,
+    divide_no_nan,
 )
 from diffattn.attention.kernels.sizes import few_terms
 
@@ -77,14 +78,18 @@ def minus_l2(query, key):
 
 
 def _plain_l2(query, key):
-    squared = _plain_sum(ops.square, query, key)
-    positive = squared > 0
-    return -ops.where(positive, ops.sqrt(ops.where(positive, squared, 1)), 0)
+    return -_root(_plain_sum(ops.square, query, key))
+
+
+def _root(x):
+    """√x, with derivative 0 where x = 0."""
+    positive = x > 0
+    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1)), 0)
 
 
 def _plain_gradients_of_l2(query, key, g):
     # The derivative of −‖q − k‖ by q is (q − k) / −‖q − k‖.
-    g = ops.divide_no_nan(g, _plain_l2(query, key))
+    g = divide_no_nan(g, _plain_l2(query, key))
     return _plain_gradients(_itself, query, key, g)
 
 
@@ -95,15 +100,19 @@ def _minus_l2(query, key):
     middle = ops.sum(key, axis=2, keepdims=True) / count
     q, k = query - middle, key - middle
     by_product, near = _squared_by_product(q, k)
-    squared = ops.cond(
-        near,
-        lambda: _compiled(_sum_over_features, ops.square)(query, key),
-        lambda: by_product,
-    )
-    scores = -ops.sqrt(squared)
+
+    def by_distance(query, key):
+        squared = ops.cond(
+            near,
+            lambda: _compiled(_sum_over_features, ops.square)(query, key),
+            lambda: by_product,
+        )
+        return -ops.sqrt(squared)
+
+    scores = differentiated_as(_plain_l2, by_distance)(query, key)
 
     def by_hand(query, key, g):
-        g = ops.divide_no_nan(g, scores)
+        g = divide_no_nan(g, scores)
         return ops.cond(
             near,
             lambda: _compiled(_gradients_of_sum, _itself)(query, key, g),

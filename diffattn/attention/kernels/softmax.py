@@ -65,7 +65,8 @@ def weigh(weights: Any, value: Any, dropout_mask: Any = None) -> Any:
         weights = weights * (ops.expand_dims(factor, -1) if per_feature else factor)
     if per_feature:
         return ops.einsum("bhtsd,bhsd->bhtd", weights, value)
-    return ops.matmul(weights, value)
+    # Not `ops.matmul`, which makes float32 of float64 in PyTorch (Keras 3.15.1).
+    return weights @ value
 
 
 def softmax_and_weigh(scores: Any, value: Any, mask: Any, dropout_mask: Any) -> Any:
