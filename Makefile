@@ -5,20 +5,24 @@ BIN = .venv/bin
 LOCKED = book build cluster jax study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book test benchmark figures lint lock clean
+.PHONY: help book quick test benchmark figures lint lock clean
 
 help:
 	@echo "make book       build the book into book/_build/html"
+	@echo "make quick      run the tests that take no time, while working"
 	@echo "make test       run the tests and every chapter"
 	@echo "make benchmark  measure time and memory beside the peers (half an hour)"
 	@echo "make figures    draw the pictures of the results anew"
-	@echo "make lint       check style and format"
+	@echo "make lint       check style, format and types"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      delete what was built, the environment too"
 
 book: .venv/installed
 	$(BIN)/jupyter-book build book --all --warningiserror --keep-going
 	@echo "Open book/_build/html/index.html"
+
+quick: .venv/installed
+	$(BIN)/python -m pytest tests -m "not slow and not book and not site and not cluster"
 
 test: .venv/installed
 	$(BIN)/python -m pytest
@@ -33,6 +37,7 @@ figures: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 # The lock has a hash for every file, so pip takes nothing else; the project
 # itself is installed from this folder, without a second download.
@@ -48,4 +53,4 @@ lock:
 	  --generate-hashes --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 clean:
-	rm -rf .venv book/_build .pytest_cache .ruff_cache
+	rm -rf .venv book/_build .mypy_cache .pytest_cache .ruff_cache

@@ -23,7 +23,7 @@ from diffattn.studies.grid import grid
 from diffattn.training.config import Config
 
 
-def main(arguments=None):
+def main(arguments: list[str] | None = None) -> None:
     """Run one command and exit.
 
     Args:

@@ -3,7 +3,7 @@
 import json
 import os
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -64,8 +64,8 @@ def _read(path):
         raise ResultError(f"{path} is not a benchmark's result: {error}") from error
 
 
-def select(measured: list[dict], case: str, **size) -> list[dict]:
-    """The measurements of one case and size that did not fail."""
+def select(measured: list[dict], case: str, **size: Any) -> list[dict]:
+    """Pick the measurements of one case and size that did not fail."""
     wanted = {"case": case, **size}
     return [
         entry
@@ -75,8 +75,10 @@ def select(measured: list[dict], case: str, **size) -> list[dict]:
     ]
 
 
-def ratio(measured: list[dict], case: str, other: str, key: str, **size):
-    """How a case compares with another, round by round.
+def ratio(
+    measured: list[dict], case: str, other: str, key: str, **size: Any
+) -> Ratio | None:
+    """Compare a case with another, round by round.
 
     Args:
         measured: measurements, as `read_costs` gives them.
@@ -107,8 +109,8 @@ def _figure(entry, key):
     return entry[key]
 
 
-def growth(measured: list[dict], case: str, axis: str, **fixed) -> dict:
-    """How a step grows along one axis.
+def growth(measured: list[dict], case: str, axis: str, **fixed: Any) -> dict:
+    """Measure how a step grows along one axis.
 
     Args:
         measured: measurements, as `read_costs` gives them.

@@ -95,7 +95,7 @@ class _Figure(Figure):
 
 @with_defaults
 def new_figure(
-    width: float, height: float, columns: int = 1, **options
+    width: float, height: float, columns: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
     """Make a figure in the style of all others: on white, in dark mode too, open above.
 

@@ -11,6 +11,8 @@ from benchmarks.plan import PLANS
 from benchmarks.report import compare, ratios, set_reference, table
 from benchmarks.sizes import BATCH
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 SMALL = ["--batch=2", "--tokens=8", "--embed-dim=8"]
 

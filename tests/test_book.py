@@ -27,6 +27,8 @@ MISTAKES = {
 BREAK = """
 from diffattn.attention.scores import REGISTRY, dot_products
 
+pytestmark = pytest.mark.book
+
 score = type(REGISTRY["{name}"])
 right = score.__call__
 score.__call__ = lambda self, q, k, scale: {mistake}

@@ -23,6 +23,8 @@ from diffattn.training.config import Config
 from diffattn.training.fit import fit_and_evaluate
 from diffattn.training.tokens import tokenize
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -15,6 +15,8 @@ from tools import answer
 
 import diffattn
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(diffattn.__file__).parents[1]
 
 

@@ -1,5 +1,6 @@
 """The repository itself: what its files promise each other."""
 
+import ast
 import inspect
 import json
 import os
@@ -63,6 +64,7 @@ def test_the_version_is_the_same_everywhere():
     assert f"## {diffattn.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_wheel_installs_by_itself(tmp_path):
     """Built from the checkout, unpacked elsewhere, imported from there."""
     build = (
@@ -117,6 +119,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
 def test_a_grids_results_are_its_own_and_of_these_data(name):
     configs = GRIDS[name]
@@ -136,6 +139,7 @@ def test_a_grids_results_are_its_own_and_of_these_data(name):
             assert run.provenance["data"]["fingerprint"] == fingerprint
 
 
+@pytest.mark.slow
 def test_the_picture_is_the_one_of_the_results(tmp_path):
     draw = [sys.executable, ROOT / "results" / "draw.py", tmp_path]
     subprocess.run(draw, check=True, capture_output=True)
@@ -163,6 +167,39 @@ def formula(kind):
     scale = kind.default_scale(4)
     assert scale == (0.5 if kind.name == "scaled_dot_product" else 1)
     return kind.plain_formula.replace("|", "\\|") + " / √d" * (scale != 1)
+
+
+def public_functions():
+    """Every function and method of the package that others may call, by its place."""
+    for path in sorted((ROOT / "diffattn").rglob("*.py")):
+        bodies = [ast.parse(path.read_text(encoding="utf-8"))]
+        bodies += [
+            node
+            for node in bodies[0].body
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+        ]
+        for body in bodies:
+            for node in body.body:
+                special = getattr(node, "name", "") in ("__init__", "__call__")
+                if isinstance(node, ast.FunctionDef) and (
+                    special or not node.name.startswith("_")
+                ):
+                    yield f"{path.name}:{node.lineno} {node.name}", node
+
+
+def test_every_public_function_is_annotated():
+    functions = dict(public_functions())
+    assert len(functions) > 100
+    bare = []
+    for place, node in functions.items():
+        a = node.args
+        every = [*a.posonlyargs, *a.args, *a.kwonlyargs, a.vararg, a.kwarg]
+        given = [x for x in every if x is not None and x.arg not in ("self", "cls")]
+        if any(x.annotation is None for x in given) or (
+            node.returns is None and node.name != "__init__"
+        ):
+            bare.append(place)
+    assert bare == []
 
 
 def test_public_names_have_docstrings():

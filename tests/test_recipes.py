@@ -14,6 +14,8 @@ from tools import qkv, worst
 
 import diffattn
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(diffattn.__file__).parents[1]
 
 

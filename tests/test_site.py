@@ -26,9 +26,12 @@ PAGES = [TOC["root"], *CHAPTERS, "genindex", "py-modindex", "search"]
 INSTALLED = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
 BROWSER = os.environ.get("DIFFATTN_BROWSER") or next(filter(None, INSTALLED), None)
 
-pytestmark = pytest.mark.skipif(
-    not BROWSER, reason="needs Chromium: install it, or name it in DIFFATTN_BROWSER"
-)
+pytestmark = [
+    pytest.mark.site,
+    pytest.mark.skipif(
+        not BROWSER, reason="needs Chromium: install it, or name it in DIFFATTN_BROWSER"
+    ),
+]
 
 
 def sources():

@@ -2,15 +2,17 @@
 
 import math
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache, partial, wraps
+from typing import Any
 
 import keras
 from keras import ops
 
 
 @cache
-def compiled(function, plain=None):
+def compiled(function: Callable, plain: Callable | None = None) -> Callable:
     """Compile the function with XLA where Keras runs on TensorFlow.
 
     TensorFlow runs one operation after the other and writes each result into
@@ -40,7 +42,7 @@ def compiled(function, plain=None):
     return differentiated_as(plain or function, call)
 
 
-def exporting():
+def exporting() -> bool:
     """Tell whether TensorFlow traces a graph to hand it to another program.
 
     `keras.Model.export` in every format, `tf.saved_model.save`, and TFLite's and ONNX's
@@ -57,7 +59,7 @@ def exporting():
     )
 
 
-def differentiated_as(plain, function):
+def differentiated_as(plain: Callable, function: Callable) -> Callable:
     """Compute `function`, but let TensorFlow differentiate `plain` instead.
 
     TensorFlow cannot differentiate XLA's loops, nor branches and loops in every mode.
@@ -140,7 +142,7 @@ def _have_tangents(tensors):
     return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
 
 
-def custom_gradient(plain):
+def custom_gradient(plain: Callable) -> Callable[[Callable], Callable]:
     """Give a function a gradient by hand, for the first derivative in reverse mode.
 
     All other derivatives are those of `plain`: in forward mode, of the gradient
@@ -305,7 +307,7 @@ def _custom_gradient_in_torch(function, plain):
     return call
 
 
-def without_autocast(function):
+def without_autocast(function: Callable) -> Callable:
     """Compute in the dtypes of the tensors given, also under PyTorch's autocast.
 
     It would take half precision for every matrix product, those of scores too.
@@ -333,7 +335,7 @@ def without_autocast(function):
     return call
 
 
-def divide_no_nan(x, y):
+def divide_no_nan(x: Any, y: Any) -> Any:
     """Compute x / y, and 0 where y = 0.
 
     `keras.ops.divide_no_nan` makes float32 of float64 in PyTorch (Keras 3.15.1).
@@ -343,7 +345,7 @@ def divide_no_nan(x, y):
     return ops.where(y == 0, 0, x / y)
 
 
-def map_in_turn(function, xs, shape):
+def map_in_turn(function: Callable, xs: tuple, shape: tuple) -> Any:
     """`keras.ops.map`, one entry after the other.
 
     TensorFlow would run several at once, each of which needs its own memory.

@@ -1,10 +1,15 @@
 """The best that a model blind to word order can do, counted."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 
 
-def order_blind_ceiling(token_lists, labels) -> float:
-    """The best accuracy that any model blind to order can have on these texts.
+def order_blind_ceiling(
+    token_lists: Iterable[Sequence], labels: Sequence | np.ndarray
+) -> float:
+    """Count the best accuracy that any model blind to order can have on these texts.
 
     Such a model gives one answer to all texts with the same words equally
     often; the best it can answer is the label that most of them have:
@@ -17,7 +22,7 @@ def order_blind_ceiling(token_lists, labels) -> float:
     Returns:
         The accuracy, a float. It is exact for these texts; no sampling is in it.
     """
-    bags = defaultdict(Counter)
+    bags: dict[tuple, Counter] = defaultdict(Counter)
     for tokens, label in zip(token_lists, labels, strict=True):
         bags[tuple(sorted(tokens))][int(label)] += 1
     return sum(max(counts.values()) for counts in bags.values()) / len(labels)

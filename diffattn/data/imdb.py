@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pooch
@@ -18,6 +19,9 @@ from diffattn.checks import check_int, check_validation_split
 from diffattn.data.reviews import ReviewData, Reviews, split
 from diffattn.errors import DataError, UserError
 from diffattn.files import expand
+
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
 
 #: The environment variable that names a local copy of the data set.
 IMDB_VARIABLE = "DIFFATTN_IMDB"
@@ -304,8 +308,8 @@ def _reviews(folders, part):
     return Reviews(np.array(texts, dtype=object), np.array(labels, dtype="int32"))
 
 
-def load(config, progress: bool = False) -> ReviewData:
-    """`load_imdb` from where a `Config` says, split as it says."""
+def load(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the IMDB reviews from where a `Config` says, split as it says."""
     return load_imdb(
         None if config.data == "imdb" else config.data,
         validation_split=config.validation_split,

@@ -1,9 +1,14 @@
 """The order task: which of two tokens comes first? Nothing else decides the label."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from diffattn.checks import check_int
 from diffattn.data.reviews import ReviewData, Reviews, split_generated
+
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
 
 
 def load_order(
@@ -101,8 +106,8 @@ def order_task(
     return tokens.astype("int32"), labels.astype("int32")
 
 
-def load(config, progress: bool = False) -> ReviewData:
-    """`load_order` with the length, distance and split of a `Config`."""
+def load(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the order task with the length, distance and split of a `Config`."""
     return load_order(
         length=config.sequence_length,
         distance=config.distance,

@@ -25,7 +25,7 @@ class Reviews:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __getitem__(self, index) -> "Reviews":
+    def __getitem__(self, index: np.ndarray | slice) -> "Reviews":
         """The reviews at an index array or slice."""
         return Reviews(self.texts[index], self.labels[index])
 

@@ -8,11 +8,16 @@ computes what it can reach at best. These reviews are for learning and testing,
 never a stand-in for IMDB in a result.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from diffattn.checks import check_int, check_number
 from diffattn.data.ceiling import order_blind_ceiling
 from diffattn.data.reviews import ReviewData, Reviews, split_generated
+
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
 
 _ASPECTS = (
     "the acting", "the cast", "the dialogue", "the ending", "the music",
@@ -152,6 +157,6 @@ def _several(random, choices, count):
     return [choices[i] for i in random.permutation(len(choices))[:count]]
 
 
-def load(config, progress: bool = False) -> ReviewData:
-    """`load_sample`, split as a `Config` says."""
+def load(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the built-in reviews, split as a `Config` says."""
     return load_sample(validation_split=config.validation_split, seed=config.split_seed)

@@ -8,6 +8,7 @@ from functools import cache
 from html import unescape
 from html.entities import html5
 from string import punctuation
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,7 +40,7 @@ _PUNCTUATION = r"[!-/:-@\[-`{-~\p{P}]"
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
-def custom_standardization(text) -> tf.Tensor:
+def custom_standardization(text: Any) -> tf.Tensor:
     """Lower the case, turn tags and white space into spaces, strip punctuation.
 
     These rules apply, in this order:
@@ -131,7 +132,9 @@ def _standardized(text):
 
 
 def make_vectorizer(
-    texts: Sequence[str], vocabulary_size: int = 10_000, sequence_length: int = 250
+    texts: Sequence[str] | np.ndarray,
+    vocabulary_size: int = 10_000,
+    sequence_length: int = 250,
 ) -> keras.layers.TextVectorization:
     """Make a TextVectorization layer whose vocabulary comes from `texts`.
 
@@ -171,8 +174,10 @@ def make_vectorizer(
     return keras.layers.TextVectorization(**settings, vocabulary=vocabulary)
 
 
-def vectorize(vectorizer, texts: Sequence[str]) -> np.ndarray:
-    """Tokens of all `texts`, once and for all.
+def vectorize(
+    vectorizer: keras.layers.TextVectorization, texts: Sequence[str] | np.ndarray
+) -> np.ndarray:
+    """Turn into tokens all `texts`, once and for all.
 
     Args:
         vectorizer: what `make_vectorizer` returns.

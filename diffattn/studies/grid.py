@@ -1,6 +1,7 @@
 """Lists of configurations that a study compares."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from diffattn.checks import check_int
 from diffattn.names import MODEL_TYPES
@@ -8,7 +9,7 @@ from diffattn.training.config import Config
 
 
 def grid(
-    attention_types: Iterable[str] = MODEL_TYPES, seeds: int = 5, **settings
+    attention_types: Iterable[str] = MODEL_TYPES, seeds: int = 5, **settings: Any
 ) -> list[Config]:
     """List every attention type with every seed, all else being equal.
 

@@ -5,6 +5,7 @@ import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import optimize, special, stats
@@ -100,7 +101,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
                 f"p_values must be in [0, 1]. Received: p_values[{name!r}]={value}"
             )
     adjusted, largest = {}, 0.0
-    for rank, name in enumerate(sorted(p_values, key=p_values.get)):
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         largest = max(largest, (len(p_values) - rank) * p_values[name])
         adjusted[name] = min(1.0, largest)
     return {name: adjusted[name] for name in p_values}
@@ -128,7 +129,7 @@ class Resampled:
 
 def resample(
     values: np.ndarray,
-    reference: np.ndarray | float = 0.0,
+    reference: Any = 0.0,
     *,
     level: float = LEVEL,
     resamples: int = RESAMPLES,
@@ -172,7 +173,7 @@ def resample(
         ValueError: if the shapes don't fit or a number is out of its bounds.
     """
     values = _check_table("values", values)
-    if np.ndim(reference):
+    if isinstance(reference, np.ndarray):
         reference = _check_table("reference", reference)
         if reference.shape != values.shape:
             raise ValueError(

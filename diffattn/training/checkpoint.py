@@ -38,8 +38,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.data = data
         self.epoch = 0
         self.stopped = False
-        self.history = {}
-        self.stopping_state = {}
+        self.history: dict[str, list[float]] = {}
+        self.stopping_state: dict = {}
 
     def load(self, model: keras.Model) -> None:
         """Bring the model to the state of the last epoch that was stored, if any.
@@ -66,14 +66,14 @@ class Checkpoint(keras.callbacks.Callback):
         self.history = state["history"]
         self.stopping_state = {**state["stopping"], "best_weights": best_weights}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         for name, value in self.stopping_state.items():
             setattr(self.stopping, name, value)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch + 1
         self.stopped = self.model.stop_training
-        for metric, value in logs.items():
+        for metric, value in (logs or {}).items():
             if not math.isfinite(value):
                 raise DivergenceError(
                     f"the training diverged: {metric} is {value} after epoch "

@@ -1,6 +1,7 @@
 """The classifier's own layers, beside the attention."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,7 +29,7 @@ class TokenEmbedding(keras.layers.Embedding):
         of shape (B, T) that is True where a token is not 0.
     """
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         # The gradient of a product is dense: the occurrences are summed.
         table = ops.multiply(self.embeddings, 1.0)
         return ops.cast(ops.take(table, inputs, axis=0), self.compute_dtype)
@@ -58,7 +59,7 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
         ValueError: on a mask of another shape, or one that is not boolean.
     """
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
             return super().call(inputs)
         tokens, features = (1, 2) if self.data_format == "channels_last" else (2, 1)
@@ -88,11 +89,11 @@ class PositionalEncoding(keras.layers.Layer):
         A tensor of the same shape and dtype; it carries the mask of the inputs.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         tokens, features = ops.shape(inputs)[1], inputs.shape[-1]
         positions = ops.cast(ops.arange(tokens), "float32")[:, None]
         even = np.arange(features) // 2 * 2

@@ -343,6 +343,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's peak memory")
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_a_documented_training_step_stays_under_6_gb(attention_type):

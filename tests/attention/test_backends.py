@@ -13,6 +13,8 @@ from tools import BACKENDS, run, worst
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
 from diffattn.attention.kernels import sizes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def expected():

@@ -16,6 +16,8 @@ from diffattn.attention import layer as layers
 from diffattn.names import MODEL_TYPES
 from diffattn.training.layers import MeanOverTokens
 
+pytestmark = pytest.mark.slow
+
 #: How near results and slopes are to the specification, in the dtype computed in.
 TOLERANCES = {"float64": (1e-12, 1e-6), "float32": (1e-5, 1e-4)}
 

@@ -17,6 +17,8 @@ from diffattn.studies.results import project_results, read_results, result_path
 from diffattn.studies.runner import run_grid
 from diffattn.training.config import Config
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(diffattn.__file__).parents[1]
 CONFIGS = grid(["none"], 2, epochs=1)
 

@@ -23,6 +23,8 @@ from diffattn.studies.grid import grid
 from diffattn.studies.results import read_results, result_path
 from diffattn.studies.runner import _tokenized, run_grid, train_one
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"epochs": 2, "early_stopping": False}
 
 
@@ -226,6 +228,7 @@ def kill_at_work(victim, folder):
     return killer
 
 
+@pytest.mark.cluster
 def test_a_killed_worker_loses_no_run_and_counts_none_twice(tmp_path):
     """A real scheduler and two worker processes, one of them killed at its work."""
     configs = grid(["none", "l2_norm"], 3, **SMALL)
@@ -247,6 +250,7 @@ def test_a_killed_worker_loses_no_run_and_counts_none_twice(tmp_path):
     assert read_results(tmp_path)["error"].isna().all()
 
 
+@pytest.mark.cluster
 def test_a_cluster_gives_what_one_machine_gives(results, tmp_path):
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
@@ -262,6 +266,7 @@ def test_a_finished_grid_needs_no_cluster(results):
     assert metrics(results) == before
 
 
+@pytest.mark.cluster
 def test_a_scheduler_that_dies_is_told_in_one_line(tmp_path):
     configs, address = grid(["none"], 3, **SMALL), tmp_path / "scheduler.json"
     common = ["--scheduler-file", address, "--no-dashboard"]

@@ -25,6 +25,8 @@ FILE = '''
 from diffattn.studies.grid import grid
 from diffattn.studies.study import Study
 
+pytestmark = pytest.mark.slow
+
 
 def report(runs):
     from diffattn.studies.formatting import Table

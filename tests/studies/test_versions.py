@@ -14,6 +14,8 @@ from diffattn.studies.results import read_results, result_path
 from diffattn.studies.runner import run_grid
 from diffattn.training.config import Config
 
+pytestmark = pytest.mark.slow
+
 
 def store(folder, version, **settings):
     """The file of a result, as a version of the standardization has written it."""

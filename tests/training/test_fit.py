@@ -29,6 +29,8 @@ from diffattn.training import fit
 from diffattn.training.run import _save, _start
 from diffattn.training.tokens import tokenize
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"attention_type": "differentialSum", "epochs": 6, "batch_size": 64}
 
 

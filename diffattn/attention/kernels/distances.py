@@ -10,6 +10,7 @@ over the upstream gradient G in the same way.
 """
 
 from functools import cache, partial
+from typing import Any
 
 from keras import ops
 
@@ -29,8 +30,8 @@ UNROLLED = 32
 NEAR = 0.1
 
 
-def minus_l1(query, key):
-    """−Σ_c |q_ic − k_jc|, with derivative 0 where q_ic = k_jc.
+def minus_l1(query: Any, key: Any) -> Any:
+    """Compute −Σ_c |q_ic − k_jc|, with derivative 0 where q_ic = k_jc.
 
     Args:
         query: tensor of shape (B, H, T, d), float32 or float64.
@@ -56,8 +57,8 @@ def _minus_l1(query, key):
     return _compiled(_sum_over_features, _minus_abs)(query, key), gradient
 
 
-def minus_l2(query, key):
-    """−‖q_i − k_j‖₂, with derivative 0 where q_i = k_j.
+def minus_l2(query: Any, key: Any) -> Any:
+    """Compute −‖q_i − k_j‖₂, with derivative 0 where q_i = k_j.
 
     ‖q − k‖² = ‖q‖² + ‖k‖² − 2 q · k costs one matrix product. Where that would
     lose digits, because some q_i and k_j are near to each other, the differences
