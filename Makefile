@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 # All extras but the benchmark's peers.
-LOCKED = book build cluster jax study tensorboard test train
+LOCKED = book build cluster export jax linear study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
 .PHONY: help book quick test benchmark figures lint lock clean

@@ -45,18 +45,44 @@ def compiled(function: Callable, plain: Callable | None = None) -> Callable:
 def exporting() -> bool:
     """Tell whether TensorFlow traces a graph to hand it to another program.
 
-    `keras.Model.export` in every format, `tf.saved_model.save`, and TFLite's and ONNX's
-    converters ask for a concrete function; `fit` and `predict` call theirs. TensorFlow
-    tells the one from the other by the call stack alone.
+    An exporter asks for a concrete function: `keras.Model.export` in every format,
+    `tf.saved_model.save`, the converters to TFLite and ONNX. To run a function, as
+    `fit` and `predict` do, is to call it. Only the call stack tells the two apart.
     """
     if keras.config.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
     return not tf.executing_eagerly() and any(
-        "get_concrete_function" in frame.f_code.co_name
-        for frame, _ in traceback.walk_stack(None)
+        "get_concrete_function" in function for _, function in _callers()
     )
+
+
+#: Modules that export to ONNX and to LiteRT (TFLite).
+_CONVERTERS = (
+    "keras.src.export.onnx",
+    "keras.src.export.litert",
+    "tf2onnx",
+    "tensorflow.lite",
+)
+
+
+def refuse_to_export_text() -> None:
+    """Raise a ValueError if text is exported to ONNX or LiteRT.
+
+    Their runtimes have no operations for it, and the file would not load.
+    """
+    if any(module.startswith(_CONVERTERS) for module, _ in _callers()):
+        raise ValueError(
+            "ONNX and LiteRT cannot process text: export the classifier of tokens, "
+            "model.layers[2], or the whole model with format='tf_saved_model'."
+        )
+
+
+def _callers():
+    """The module and the name of every function that is being called."""
+    for frame, _ in traceback.walk_stack(None):
+        yield frame.f_globals.get("__name__", ""), frame.f_code.co_name
 
 
 def differentiated_as(plain: Callable, function: Callable) -> Callable:

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from diffattn.attention.backend import refuse_to_export_text
 from diffattn.checks import check_int
 from diffattn.data.versions import STANDARDIZATION_VERSION as STANDARDIZATION_VERSION
 
@@ -71,6 +72,8 @@ def custom_standardization(text: Any) -> tf.Tensor:
     Source: the function of this name in the documentation, which replaces
     ``<br />`` alone.
     """
+    if not tf.executing_eagerly():
+        refuse_to_export_text()
     replace = tf.strings.regex_replace
     text = tf.strings.unicode_transcode(
         text, "UTF-8", "UTF-8", replacement_char=ord(" ")

@@ -56,7 +56,10 @@ def build_classifier(
     Returns:
         An uncompiled `keras.Model`: int tokens of shape (B, sequence_length) to
         logits of shape (B, outputs), or (B, sequence_length, outputs) for a task
-        that does not pool.
+        that does not pool. On TensorFlow, its method ``export`` writes a SavedModel,
+        or with ``format="onnx"`` or ``"litert"`` a file for ONNX Runtime or LiteRT,
+        that other programs run without this package. Keras exports to ONNX only what
+        has been called before.
 
     Raises:
         ValueError: on a value out of its bounds; the message names it.

@@ -62,6 +62,9 @@ class Run:
     def model(self) -> keras.Model:
         """The model from raw strings (N,) to probabilities (N, outputs).
 
+        Its method ``export`` writes a SavedModel. ONNX and LiteRT cannot process
+        text: to them export ``model.layers[2]``, the classifier from tokens to logits.
+
         Raises:
             RunError: if its file is missing or damaged.
         """

@@ -1,0 +1,230 @@
+"""Exported models: loaded by their own runtimes, they compute what Keras does."""
+
+import importlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from diffattn import build_classifier, make_vectorizer
+from diffattn.names import MODEL_TYPES
+
+# Keras's patch of tf2onnx looks for np.object; TensorFlow announces LiteRT's package.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter:UserWarning"),
+]
+
+# More than 65,536 terms; 37 features a head go through a loop whose last step is
+# padded, and are more than the embedding's 16.
+LARGE = {"embed_dim": 74, "num_heads": 2}
+# Tokens and whether padding is masked.
+LENGTHS = [(10, False), (250, True), (None, False), (None, True)]
+CASES = [(name, *length) for name in MODEL_TYPES for length in LENGTHS]
+
+
+def classifier(attention_type, tokens, masked=False, **more):
+    """A classifier with random biases, called once, as Keras wants it for ONNX."""
+    model = build_classifier(
+        attention_type,
+        sequence_length=tokens,
+        mask_padding=masked,
+        positional_encoding=masked,
+        vocabulary_size=30,
+        seed=0,
+        **{**LARGE, **more},
+    )
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if len(weight.shape) == 1:
+            weight.assign(rng.normal(size=weight.shape))
+    model(batches(tokens)[0])
+    return model
+
+
+def batches(tokens):
+    """Tokens of several batch sizes and lengths, padded; the last text is empty."""
+    shapes = [(1, 1), (2, 7), (3, 100), (2, 260), (0, 5)]
+    if tokens is not None:
+        shapes = [(1, tokens), (3, tokens), (0, tokens)]
+    rng = np.random.default_rng(0)
+    found = []
+    for texts, length in shapes:
+        batch = rng.integers(1, 31, (texts, length)).astype("int32")
+        for n, text in enumerate(batch):
+            text[length - n * length // max(1, texts - 1) :] = 0
+        found.append(batch)
+    return found
+
+
+def check(run, model, tokens):
+    for batch in batches(tokens):
+        expected = model(batch)
+        np.testing.assert_allclose(run(batch), expected, rtol=1e-5, atol=2e-6)
+
+
+def onnx_session(path):
+    session = importlib.import_module("onnxruntime").InferenceSession(path)
+    (tokens,) = session.get_inputs()
+    return lambda batch: session.run(None, {tokens.name: batch})[0]
+
+
+def litert_interpreter(path):
+    interpreter = tf.lite.Interpreter(str(path))
+    (tokens,) = interpreter.get_input_details()
+
+    def run(batch):
+        interpreter.resize_tensor_input(tokens["index"], batch.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(tokens["index"], batch)
+        interpreter.invoke()
+        (logit,) = interpreter.get_output_details()
+        return interpreter.get_tensor(logit["index"])
+
+    return run
+
+
+def needs_onnx():
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Logits that a process without Keras's or this project's code computed."""
+    folder = tmp_path_factory.mktemp("saved")
+    models = {}
+    for case in CASES:
+        name = "-".join(map(str, case))
+        models[case] = name, classifier(*case)
+        models[case][1].export(folder / name, verbose=False)
+        np.savez(folder / f"{name}.npz", *batches(case[1]))
+    program = """
+import pathlib, sys
+import numpy as np
+import tensorflow as tf
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.npz")):
+    model = tf.saved_model.load(str(path.with_suffix("")))
+    answers = [model.serve(tf.constant(x)) for x in np.load(path).values()]
+    np.savez(str(path.with_suffix(".answers")), *answers)
+assert "diffattn" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program, folder], cwd=folder, check=True)
+    return folder, models
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_saved_model_answers_the_same_in_a_process_of_its_own(saved, case):
+    folder, models = saved
+    name, model = models[case]
+    answers = iter(np.load(folder / f"{name}.answers.npz").values())
+    check(lambda batch: next(answers), model, case[1])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_onnx_answers_the_same(tmp_path, case):
+    needs_onnx()
+    model, path = classifier(*case), tmp_path / "model.onnx"
+    model.export(path, format="onnx", verbose=False)
+    check(onnx_session(path), model, case[1])
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_litert_answers_the_same(tmp_path, case):
+    model, path = classifier(*case), tmp_path / "model.tflite"
+    model.export(path, format="litert", verbose=False)
+    check(litert_interpreter(path), model, case[1])
+
+
+# tf2onnx takes the shape of a projection for that of its matrix product, and moves
+# reshapes past an axis of length 1.
+@pytest.mark.parametrize("tokens", [5, None])
+@pytest.mark.parametrize("attention_type", ["scaled_dot_product", "differential"])
+@pytest.mark.parametrize(
+    ("heads", "head_dim", "features"), [(8, 8, 16), (4, 16, 16), (1, 16, 8), (1, 1, 1)]
+)
+def test_onnx_answers_the_same_for_any_heads(
+    tmp_path, attention_type, heads, head_dim, features, tokens
+):
+    needs_onnx()
+    sizes = {"embed_dim": heads * head_dim, "num_heads": heads}
+    model = classifier(attention_type, tokens, embedding_dim=features, **sizes)
+    model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+    check(onnx_session(tmp_path / "model.onnx"), model, tokens)
+
+
+@pytest.mark.parametrize("attention_type", MODEL_TYPES)
+def test_xla_compiles_what_runs_here_and_nothing_that_is_exported(attention_type):
+    """By whatever way: whoever exports asks for a concrete function."""
+
+    def functions_for_xla(graph):
+        library = graph.as_graph_def().library.function
+        return [f for f in library if f.attr["_XlaMustCompile"].b]
+
+    model = classifier(attention_type, 250)
+    signature = tf.TensorSpec((None, 250), "int32")
+    assert not functions_for_xla(
+        tf.function(model).get_concrete_function(signature).graph
+    )
+    graphs = []
+
+    @tf.function
+    def run(tokens):
+        graphs.append(tf.compat.v1.get_default_graph())
+        return model(tokens)
+
+    run(batches(250)[0])
+    compiled = {"cosine_similarity", "l1_norm", "l2_norm", "differential"}
+    assert bool(functions_for_xla(graphs[0])) == (attention_type in compiled)
+
+
+@pytest.mark.parametrize("attention_type", ["l1_norm", "differential"])
+def test_a_saved_model_can_be_trained_on(tmp_path, attention_type):
+    model = classifier(attention_type, 100)
+    model.export(tmp_path / "model", verbose=False)
+    served = tf.saved_model.load(str(tmp_path / "model"))
+    _, tokens, _ = batches(100)
+    slopes = []
+    for run, weights in [
+        (served.serve, list(served.trainable_variables)),
+        (model, [weight.value for weight in model.trainable_weights]),
+    ]:
+        with tf.GradientTape() as tape:
+            logits = run(tf.constant(tokens))
+        slopes.append(tape.gradient(logits, weights))
+    for theirs, ours in zip(*slopes, strict=True):
+        theirs, ours = map(tf.convert_to_tensor, (theirs, ours))
+        np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
+
+
+def text_model():
+    """From raw strings to probabilities, as a run keeps it."""
+    vectorizer = make_vectorizer(["good fun film", "dull bad film"], 10, 6)
+    text = keras.Input((), dtype="string", name="text")
+    logit = classifier("l1_norm", 6)(vectorizer(text))
+    return keras.Model(text, keras.layers.Activation("sigmoid")(logit))
+
+
+def test_the_model_of_texts_is_saved_whole(tmp_path):
+    model = text_model()
+    model.export(tmp_path / "model", verbose=False)
+    texts = tf.constant(["Good fun!", "dull <br /> BAD film", ""])
+    served = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(served.serve(texts), model(texts), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("onnx", "m.onnx"), ("litert", "m.tflite")])
+def test_other_formats_refuse_texts_and_take_tokens(tmp_path, kind, name):
+    if kind == "onnx":
+        needs_onnx()
+    model, path = text_model(), tmp_path / name
+    with pytest.raises(ValueError, match=r"cannot process text: export .*layers\[2\]"):
+        model.export(path, format=kind, verbose=False)
+    assert not path.exists()
+    model.layers[2].export(path, format=kind, verbose=False)
+    load = onnx_session if kind == "onnx" else litert_interpreter
+    check(load(path), model.layers[2], 6)
