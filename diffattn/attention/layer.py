@@ -70,8 +70,8 @@ class CustomMultiheadAttention(keras.layers.Layer):
 
     Example:
         >>> layer = CustomMultiheadAttention(64, 4, attention_type="differential")
-        >>> layer(keras.random.normal((2, 10, 16))).shape
-        TensorShape([2, 10, 64])
+        >>> tuple(layer(keras.random.normal((2, 10, 16))).shape)
+        (2, 10, 64)
     """
 
     def __init__(

@@ -154,6 +154,20 @@ def register(score: type[Score]) -> type[Score]:
 
     Raises:
         ValueError: if the name is taken or a symmetry is not in `SYMMETRIES`.
+
+    Example:
+        >>> @register
+        ... class HalfDotProduct(Score):
+        ...     name = "half_dot_product"
+        ...     formula = plain_formula = "q_i k_j / 2"
+        ...     cost = "one matrix product"
+        ...     symmetries = frozenset({"permutation", "key_translation", "rotation"})
+        ...
+        ...     def __call__(self, query, key, scale):
+        ...         return scale / 2 * keras.ops.einsum("bhtd,bhsd->bhts", query, key)
+        >>> get_score("half_dot_product").order_aware
+        False
+        >>> _ = REGISTRY.pop("half_dot_product")
     """
     if score.name in REGISTRY:
         raise ValueError(f"attention type {score.name!r} is registered already")

@@ -66,6 +66,8 @@ def build_classifier(
 
     Example:
         >>> model = build_classifier("differential", embed_dim=64, num_heads=4)
+        >>> model.output_shape
+        (None, 1)
     """
     check_settings(
         attention_type=attention_type,

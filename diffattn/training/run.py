@@ -192,8 +192,9 @@ def train(
         DivergenceError: if the loss is no longer finite.
 
     Example:
-        >>> run = train(attention_type="differential")
-        >>> run.predict("Not good, but fun.")
+        >>> run = train(attention_type="differential", epochs=1, verbose=0)
+        >>> run.predict(["Not good, but fun.", "Not fun, but good."]).shape
+        (2,)
     """
     if resume is None:
         config = Config(**settings)
