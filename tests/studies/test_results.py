@@ -13,7 +13,6 @@ from diffattn.studies.grid import grid
 from diffattn.studies.results import (
     read_result,
     read_results,
-    result_files,
     result_path,
 )
 from diffattn.training.config import Config
@@ -143,13 +142,6 @@ def test_a_folder_of_studies_is_read_grid_by_grid(tmp_path):
     differing = of_sample.compare(alone, keep_shape=False)
     assert set(differing.columns.get_level_values(0)) == {"study"}
     assert set(runs["study"]) <= set(STUDIES)
-
-
-def test_no_results_are_an_error(tmp_path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        assert result_files(folder) == []
-        with pytest.raises(ResultError, match=f"there are no results in {folder}"):
-            read_results(folder)
 
 
 def test_a_label_tells_positions():
