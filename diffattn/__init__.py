@@ -15,7 +15,7 @@ from pathlib import Path
 
 from diffattn.registration import register
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _read_public_names():
