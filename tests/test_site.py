@@ -224,19 +224,16 @@ def test_what_the_header_offers_is_of_use(visit, tmp_path):
         return
     menu.click()
     links = page.locator(".bd-header-article a").filter(visible=True)
-    for link in links.all():
-        with page.expect_download() as download:
-            link.click()
-        download.value.save_as(tmp_path / "chapter.ipynb")
-        notebook = nbformat.read(tmp_path / "chapter.ipynb", as_version=4)
-        nbformat.validate(notebook)
-    chapter = Path(unquote(page.url)).stem
-    offered = [
-        Path(link).name for link in links.evaluate_all("l => l.map(a => a.href)")
-    ]
+    offered = links.evaluate_all("all => all.map(a => a.pathname.split('/').pop())")
+    chapter = Path(page.url).stem
     is_notebook = (ROOT / "book" / f"{chapter}.ipynb").exists()
-    page.keyboard.press("Escape")
     assert offered == ([f"{chapter}.ipynb"] if is_notebook else [])
+    if is_notebook:
+        with page.expect_download() as download:
+            links.click()
+        download.value.save_as(tmp_path / "chapter.ipynb")
+        nbformat.validate(nbformat.read(tmp_path / "chapter.ipynb", as_version=4))
+    page.keyboard.press("Escape")
 
 
 # Not ours to mend: docutils makes a list of doc-biblioentry, as that role's first

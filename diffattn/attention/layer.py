@@ -448,7 +448,7 @@ def _pairs(q, k, key_mask, attention_mask, use_causal_mask):
         pairs = (*q.shape[:3], k.shape[2])
         mask = both(mask, pair_mask(attention_mask, pairs, name="attention_mask"))
     if use_causal_mask:
-        i = ops.arange(ops.shape(q)[2])[:, None]
-        j = ops.arange(ops.shape(k)[2])[None, :]
+        i = ops.arange(ops.shape(q)[2], dtype="int32")[:, None]
+        j = ops.arange(ops.shape(k)[2], dtype="int32")[None, :]
         mask = both(mask, (j <= i)[None, None])
     return mask

@@ -7,6 +7,7 @@ from typing import TextIO
 import pandas as pd
 
 from diffattn.figures import save_figure
+from diffattn.files import expand
 from diffattn.studies import STUDIES
 from diffattn.studies.formatting import Table
 from diffattn.studies.study import Study
@@ -41,14 +42,14 @@ def draw(runs: pd.DataFrame, into: str | os.PathLike) -> list[Path]:
     Returns:
         The pictures' paths.
     """
-    into = Path(into)
+    into = expand(into)
     into.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, of_study in runs.groupby("study", sort=False):
         figures = STUDIES.get(name, _NO_STUDY).figures(of_study)
         for figure_name, figure in figures.items():
             paths.append(into / f"{figure_name.replace('/', '-')}.png")
-            save_figure(figure, paths[-1], dpi=160)
+            save_figure(figure, paths[-1])
     return paths
 
 

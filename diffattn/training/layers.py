@@ -95,7 +95,7 @@ class PositionalEncoding(keras.layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         tokens, features = ops.shape(inputs)[1], inputs.shape[-1]
-        positions = ops.cast(ops.arange(tokens), "float32")[:, None]
+        positions = ops.cast(ops.arange(tokens, dtype="int32"), "float32")[:, None]
         even = np.arange(features) // 2 * 2
         angles = positions / ops.cast(10_000.0 ** (even / features), "float32")
         waves = ops.where(

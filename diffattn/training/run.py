@@ -303,7 +303,6 @@ def _save(folder, config, result, data, model):
     probability = keras.layers.Activation(activation, name="probability")(logit)
     exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
     exported.save(folder / "model.keras")
-    _draw(result, config.attention_type, folder / "learning_curves.png")
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)
     write_json(folder / "run.json", run.document())
@@ -311,14 +310,15 @@ def _save(folder, config, result, data, model):
     folder.rename(path)
     for checkpoint in path.glob("checkpoint*"):
         shutil.rmtree(checkpoint)
+    _draw(run, path / "learning_curves.png")
     return run
 
 
-def _draw(result, attention_type, path):
+def _draw(run, path):
     """Draw the learning curves; if that fails, warn: the run matters more."""
     try:
-        kept_epoch = result["metrics"]["kept_epoch"]
-        figure = plot_history(result["history"], attention_type, kept_epoch)
+        kept_epoch = run.metrics["kept_epoch"]
+        figure = plot_history(run.history, run.config.attention_type, kept_epoch)
         save_figure(figure, path, dpi=150)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".splitlines())

@@ -270,7 +270,7 @@ SIGNS = ["\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "é", "😀"]
 
 SAVE = """
 import sys, keras, tensorflow as tf
-from diffattn import standardization
+from diffattn.data import standardization
 
 @keras.saving.register_keras_serializable("test")
 def as_it_is(text):

@@ -23,7 +23,6 @@ def test_every_type_has_every_seed_and_the_seeds_come_one_after_the_other():
     [
         ({"seeds": 0}, "seeds must be a positive integer. Received: seeds=0"),
         ({"attention_types": ["dot"]}, "attention_type must be one of scaled_"),
-        ({"speed": 1}, "speed"),
     ],
 )
 def test_what_is_out_of_bounds_is_named(settings, message):

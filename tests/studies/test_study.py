@@ -18,14 +18,14 @@ from diffattn.studies.results import read_results
 from diffattn.studies.runner import run_grid
 from diffattn.studies.study import Study
 
+pytestmark = pytest.mark.slow
+
 #: What somebody writes beside the other studies.
 FILE = '''
 """Does a second epoch help?"""
 
 from diffattn.studies.grid import grid
 from diffattn.studies.study import Study
-
-pytestmark = pytest.mark.slow
 
 
 def report(runs):

@@ -39,6 +39,7 @@ def test_every_mean_has_students_interval(runs):
     assert means.columns.tolist() == [
         *("grid", "label", "metric"),
         *("mean", "deviation", "low", "high", "count"),
+        "standardization",
     ]
     for row in means.itertuples():
         values = ACCURACIES[row.label]

@@ -192,7 +192,9 @@ def _in_blocks(direction, *tensors):
         return _dispatch(direction, x, y, others, *pairs(n), degrees)
 
     blocks = [ops.reshape(z, (number, features, *ops.shape(z)[3:])) for z in tensors]
-    result = map_in_turn(of_block, (ops.arange(number), *blocks), (features, 3, length))
+    result = map_in_turn(
+        of_block, (ops.arange(number, dtype="int32"), *blocks), (features, 3, length)
+    )
     return ops.reshape(result, (batch, heads, dim, 3, length))
 
 
