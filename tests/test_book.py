@@ -11,7 +11,7 @@ import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.book
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
