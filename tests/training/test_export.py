@@ -61,8 +61,11 @@ def batches(tokens):
     return found
 
 
-def check(run, model, tokens):
+def check(run, model, tokens, empty=True):
+    """Compare the logits of all batches; LiteRT's XNNPACK takes no empty batch."""
     for batch in batches(tokens):
+        if not (empty or len(batch)):
+            continue
         expected = model(batch)
         np.testing.assert_allclose(run(batch), expected, rtol=1e-5, atol=2e-6)
 
@@ -137,7 +140,7 @@ def test_onnx_answers_the_same(tmp_path, case):
 def test_litert_answers_the_same(tmp_path, case):
     model, path = classifier(*case), tmp_path / "model.tflite"
     model.export(path, format="litert", verbose=False)
-    check(litert_interpreter(path), model, case[1])
+    check(litert_interpreter(path), model, case[1], empty=False)
 
 
 # tf2onnx takes the shape of a projection for that of its matrix product, and moves
@@ -227,4 +230,4 @@ def test_other_formats_refuse_texts_and_take_tokens(tmp_path, kind, name):
     assert not path.exists()
     model.layers[2].export(path, format=kind, verbose=False)
     load = onnx_session if kind == "onnx" else litert_interpreter
-    check(load(path), model.layers[2], 6)
+    check(load(path), model.layers[2], 6, empty=kind == "onnx")
