@@ -478,3 +478,19 @@ def test_quantized_projections_are_used_as_quantized():
     for projection in layer._flatten_layers(include_self=False):
         projection.quantize("int8")
     assert 0 < worst(layer(x), before) < 0.05 * abs(before).max()
+
+
+def test_one_head_of_more_features_than_the_input_has():
+    """TensorFlow on oneDNN gets a batch times one matrix with a bias column wrong."""
+    x = np.random.default_rng(0).normal(size=(4, 100, 8)).astype("float32")
+    layer = CustomMultiheadAttention(16, 1, bias_initializer="normal")
+    theirs = keras.layers.MultiHeadAttention(1, 16, output_shape=16)
+    layer.build(x.shape)
+    theirs.build(x.shape, x.shape)
+    theirs.set_weights(
+        [
+            mine.numpy().reshape(their.shape)
+            for mine, their in zip(layer.weights, theirs.weights, strict=True)
+        ]
+    )
+    assert worst(layer(x), theirs(x, x)) < 1e-5
