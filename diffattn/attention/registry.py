@@ -97,7 +97,7 @@ class Score:
         """Compute the attention's output without its weights, if there is a lean way.
 
         Args:
-            query, key, scale, **parameters: as for `__call__`.
+            query, key, scale, parameters: as for `__call__`.
             value: tensor of shape (B, H, S, e).
             mask: None, or a boolean tensor that broadcasts to (B, H, T, S).
             dropout_mask: None, or a tensor of shape (B, H, T, S) that multiplies the
