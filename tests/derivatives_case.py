@@ -208,7 +208,9 @@ def in_jax():
         ),
         "jvp of grad": (
             "product",
-            lambda c, a, w: jax.jvp(jax.jit(jax.grad(c.loss)), (a,), (w,))[1],
+            lambda c, a, w: jax.jit(lambda a: jax.jvp(jax.grad(c.loss), (a,), (w,))[1])(
+                a
+            ),
         ),
         "jacrev": ("jacobian", lambda c, a, w: jax.jit(jax.jacrev(c.features))(a)),
         "jacfwd": ("jacobian", lambda c, a, w: jax.jit(jax.jacfwd(c.features))(a)),

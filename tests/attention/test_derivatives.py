@@ -5,13 +5,19 @@ The truth is finite differences of the specification in NumPy.
 
 import importlib.util
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from derivatives_case import DIRECTION, OTHER, Case, cases
-from tools import run
+from tools import gradients, run
 
 from diffattn import ATTENTION_TYPES
+from diffattn.attention.attend import attend_lean
+from diffattn.attention.kernels import sizes
 
 pytestmark = pytest.mark.slow
 
@@ -154,3 +160,71 @@ def test_derivatives_equal_finite_differences(
     assert result.shape == expected.shape
     error = 1e-7 * max(1, np.abs(expected).max())
     assert np.abs(result - expected).max() < error
+
+
+@pytest.mark.parametrize("few", [0, 2**30])
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_forward_mode_is_reverse_mode_transposed_at_distance_0_and_vector_0(
+    attention_type, few, monkeypatch
+):
+    """⟨u, J w⟩ = ⟨Jᵀ u, w⟩ where padding puts queries and keys."""
+    monkeypatch.setattr(sizes, "FEW", few)
+    rng = np.random.default_rng(0)
+    q, k, v, *directions, u = rng.normal(size=(7, 2, 2, 5, 4))
+    k[:, :, :2], q[0, 0, 0], k[1, 1, 2] = q[:, :, :2], 0, 0
+    inputs, directions = ([tf.constant(x) for x in y] for y in ((q, k, v), directions))
+
+    def output(*inputs):
+        return attend_lean(
+            *inputs, attention_type, scale=None, mask=None, dropout_mask=None
+        )
+
+    with tf.autodiff.ForwardAccumulator(inputs, directions) as accumulator:
+        value = output(*inputs)
+    slope = np.sum(u * accumulator.jvp(value))
+    found = gradients(lambda *x: u * output(*x), q, k, v)
+    expected = sum(np.sum(g * w) for g, w in zip(found, directions, strict=True))
+    assert abs(slope - expected) < 1e-12
+
+
+AUTOCAST = """
+import numpy as np, torch
+from diffattn import ATTENTION_TYPES, attend
+from diffattn.attention.attend import attend_lean
+from diffattn.attention.kernels import sizes
+
+rng = np.random.default_rng(0)
+inputs = 10 * rng.normal(size=(4, 2, 2, 47, 6)).astype("float32")
+
+def both(attention_type, *, half):
+    *x, upstream = (torch.tensor(x) for x in inputs)
+    for y in x:
+        y.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+        output = attend_lean(*x, attention_type, scale=None, mask=None,
+                             dropout_mask=None)
+        definition = attend(*x, attention_type)
+        total = torch.sum(output * upstream)
+    total.backward()
+    return output, *definition, *(y.grad for y in x)
+
+for few in (0, 2**30):
+    sizes.FEW = few
+    for attention_type in ATTENTION_TYPES:
+        pairs = zip(both(attention_type, half=True), both(attention_type, half=False))
+        for found, expected in pairs:
+            assert found.dtype == expected.dtype == torch.float32
+            assert torch.equal(found, expected), attention_type
+"""
+
+
+def test_autocast_in_pytorch_leaves_scores_in_float32():
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("torch is not installed")
+    answer = subprocess.run(
+        [sys.executable, "-c", AUTOCAST],
+        env={**os.environ, "KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stderr

@@ -1,5 +1,6 @@
 """The cosine of every query and every key, and its gradient."""
 
+import math
 from typing import Any
 
 from keras import ops
@@ -53,7 +54,8 @@ def _unit(x):
     scaled = x / ops.where(nonzero, largest, 1)
     squared = ops.sum(ops.square(scaled), axis=-1, keepdims=True)
     length = ops.sqrt(ops.where(nonzero, squared, 1))
-    unit = scaled / length
+    # By infinity, so that the derivative is 0 too.
+    unit = scaled / ops.where(nonzero, length, math.inf)
     return unit, ops.where(nonzero, 1 / ops.where(nonzero, length * largest, 1), 0)
 
 

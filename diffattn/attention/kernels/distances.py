@@ -84,8 +84,8 @@ def _plain_l2(query, key):
 
 def _root(x):
     """√x, with derivative 0 where x = 0."""
-    positive = x > 0
-    return ops.where(positive, ops.sqrt(ops.where(positive, x, 1)), 0)
+    zero = x == 0
+    return ops.where(zero, 0, ops.sqrt(ops.where(zero, 1, x)))
 
 
 def _plain_gradients_of_l2(query, key, g):
