@@ -205,9 +205,15 @@ def _add_settings(parser, without=()):
             parser.add_argument(
                 _flag(setting.name),
                 default=argparse.SUPPRESS,
-                help=f"{setting.metadata['help']} (default: {_defaults(setting)})",
+                help=f"{_describe(setting)} (default: {_defaults(setting)})",
                 **_how_to_parse(setting),
             )
+
+
+def _describe(setting):
+    """A setting's help text, which may depend on what has been imported."""
+    text = setting.metadata["help"]
+    return text() if callable(text) else text
 
 
 def _defaults(setting):

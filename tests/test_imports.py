@@ -89,7 +89,7 @@ def test_the_layer_needs_keras_numpy_and_a_backend_alone():
     ("missing", "extra", "command"),
     [
         ("tensorflow", "train", ["train"]),
-        ("pooch", "train", ["evaluate", "nowhere"]),
+        ("matplotlib", "train", ["predict", "nowhere"]),
         ("pandas", "study", ["table", "--from", "."]),
     ],
 )

@@ -39,6 +39,12 @@ def _check_attention_type(name, value):
         get_score(value)
 
 
+def _describe_data():
+    """The help text of `Config.data`, with the data sets that there are by then."""
+    names = "; ".join(f"'{d.name}' ({d.help})" for d in DATASETS.values())
+    return f"{names}; or the path of an aclImdb folder or archive"
+
+
 _at_least_1 = check_int
 _is_share = partial(check_number, low=0, high=1)
 _is_positive = partial(check_number, low=0)
@@ -64,8 +70,7 @@ class Config:
     data: str = field(
         default="sample",
         metadata={
-            "help": "; ".join(f"'{d.name}' ({d.help})" for d in DATASETS.values())
-            + "; or the path of an aclImdb folder or archive",
+            "help": _describe_data,
             "default": "sample",
             "check": None,
         },
