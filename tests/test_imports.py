@@ -89,7 +89,6 @@ def test_the_layer_needs_keras_numpy_and_a_backend_alone():
     ("missing", "extra", "command"),
     [
         ("tensorflow", "train", ["train"]),
-        ("matplotlib", "train", ["predict", "nowhere"]),
         ("pandas", "study", ["table", "--from", "."]),
     ],
 )
