@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from derivatives_case import DIRECTION, OTHER, Case, cases
+from derivatives_case import DIRECTION, OTHER, Case, cases, is_asked
 from tools import gradients, run
 
 from diffattn import ATTENTION_TYPES
@@ -144,12 +144,15 @@ def found(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("attention_type", "case"),
-    [(name, case) for name in ATTENTION_TYPES for case in cases(name)],
-)
-@pytest.mark.parametrize(
-    ("backend", "asked"),
-    [(backend, asked) for backend, of in ASKED.items() for asked in of],
+    ("backend", "asked", "attention_type", "case"),
+    [
+        (backend, asked, name, case)
+        for backend, of_backend in ASKED.items()
+        for asked in of_backend
+        for name in ATTENTION_TYPES
+        for case in cases(name)
+        if is_asked(backend, asked, case)
+    ],
 )
 def test_derivatives_equal_finite_differences(
     backend, asked, attention_type, case, found, truth
