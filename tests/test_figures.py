@@ -228,6 +228,7 @@ def draw(tmp_path):
     return draw
 
 
+@pytest.mark.slow
 def test_figures_do_not_depend_on_the_users_settings(draw):
     usual, hostile = draw(""), draw(HOSTILE)
     assert len(usual) == 16

@@ -148,6 +148,7 @@ def with_tape_about_a_function(function, inputs):
     return penalty(tf.function(function, autograph=False), *inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "few"),
     [
@@ -180,6 +181,7 @@ def test_second_derivatives_equal_finite_differences(
         assert abs((found[n].numpy() * along).sum() / expected - 1) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "case"),
     [

@@ -208,6 +208,7 @@ print(ascii(diffattn.custom_standardization(letters).numpy().decode()))
 """
 
 
+@pytest.mark.slow
 def test_the_same_in_every_locale():
     """A Turkish I has no dot, and Lithuanian keeps it under an accent."""
     expected = ascii("title i̇ i̇ ì í ĩ į\u0301 j\u0301")
@@ -285,6 +286,7 @@ def save(path):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, ASCII])
 def test_a_vectorizer_loads_whatever_its_words_are(environment, tmp_path):
     """Even with words that only another standardization leaves."""

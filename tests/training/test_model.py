@@ -126,6 +126,7 @@ def test_positional_encoding_is_the_papers(features):
     assert worst(PositionalEncoding(dtype="float64")(x), expected) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
 def test_the_order_task(attention_type):
     """Which of two neighbours comes first: only the differential types can learn it.
