@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     nobody reads the output any more.
     """
     _prepare_streams()
-    parser = _parser()
+    parser = _Parser(prog="diffattn")  # for errors; the whole one comes with imports
     try:
         with _flushed_output(), _warnings_in_one_line():
             options = _parse(arguments)

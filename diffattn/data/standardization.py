@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from diffattn.attention.backend import refuse_to_export_text
 from diffattn.checks import check_int
-from diffattn.data.versions import STANDARDIZATION_VERSION as STANDARDIZATION_VERSION
 
 # Control characters, and separators (Z) but for the plain space.
 _SPACE = "[\0-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
