@@ -43,12 +43,13 @@ def color(name: str) -> str:
     """Return the colour that a score has in every figure.
 
     Args:
-        name: an attention type, "none" or anything else.
+        name: an attention type, with options or without, "none" or anything else.
 
     Returns:
         "#RRGGBB": of `COLORS`, or for a new score that is registered, a colour of its
         own; `OTHER` for what is no score.
     """
+    name = name.split("(")[0]
     if name in COLORS:
         return COLORS[name]
     new = [score for score in _registered_scores() if score not in COLORS]

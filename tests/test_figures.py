@@ -20,6 +20,7 @@ from diffattn.figures import (
     plot_weights,
     save_figure,
 )
+from diffattn.names import MODEL_TYPES
 
 #: What the eye sees in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
 EYES = {
@@ -68,7 +69,7 @@ def register(monkeypatch, *names):
 
 
 def test_the_books_models_keep_their_colours(monkeypatch):
-    assert COLORS.keys() == {*REGISTRY, "none"}
+    assert COLORS.keys() == {*MODEL_TYPES}
     register(monkeypatch, "a_new_score")
     assert {name: color(name) for name in COLORS} == COLORS
 
@@ -84,6 +85,10 @@ def test_a_new_score_has_a_colour_of_its_own(monkeypatch):
     # One more changes none of those before it.
     register(monkeypatch, "another")
     assert colors == [color(name) for name in names]
+
+
+def test_a_score_has_its_colour_whatever_its_options():
+    assert color("differentialSum(lag=2)") == COLORS["differentialSum"]
 
 
 def test_what_is_no_score_is_gray():

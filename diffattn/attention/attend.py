@@ -16,7 +16,7 @@ from diffattn.attention.kernels.softmax import (
     weigh,
 )
 from diffattn.attention.masks import pair_mask
-from diffattn.attention.scores import Score, get_score, score
+from diffattn.attention.scores import Score, get_score, own_parameters, score
 from diffattn.attention.shapes import check_shapes, floating, may_equal
 from diffattn.checks import check_scale
 
@@ -51,7 +51,8 @@ def attend(
             to key j, of shape (B, H, T, S), (B, T, S) or (T, S); each of these
             may be 1 instead. A query that may attend to nothing gets weights 0
             and output 0.
-        parameters: dict of the values of the score's own parameters, if it has any.
+        parameters: dict of the values of the score's own parameters, if it has any;
+            one that is left out is as it starts.
 
     Returns:
         (output, weights) in the value's dtype: output of shape (B, H, T, e),
@@ -98,7 +99,7 @@ def attend_lean(
     """
     query, key, value, mask = _checked(query, key, value, attention_type, mask)
     check_scale(scale)
-    kind, parameters = get_score(attention_type), parameters or {}
+    kind = get_score(attention_type)
     output = kind.attend(
         query,
         key,
@@ -106,7 +107,7 @@ def attend_lean(
         scale=kind.default_scale(query.shape[-1]) if scale is None else float(scale),
         mask=mask,
         dropout_mask=dropout_mask,
-        **parameters,
+        **own_parameters(kind, parameters, query),
     )
     if output is not None:
         return output

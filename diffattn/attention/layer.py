@@ -154,7 +154,11 @@ class CustomMultiheadAttention(keras.layers.Layer):
         parameters = self.score.parameters(self.num_heads, self.head_dim)
         self.score_parameters = {
             name: self.add_weight(
-                shape=parameter.shape, initializer=parameter.initializer, name=name
+                shape=parameter.shape,
+                initializer=parameter.initializer,
+                # Scores are computed in float32 at least, and so are these.
+                autocast=False,
+                name=name,
             )
             for name, parameter in parameters.items()
         }

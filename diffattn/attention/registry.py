@@ -52,8 +52,8 @@ class Score:
     """
 
     name: ClassVar[str]
-    formula: ClassVar[str]
-    plain_formula: ClassVar[str]
+    formula: str
+    plain_formula: str
     cost: ClassVar[str]
     symmetries: frozenset[str] | set[str] = frozenset()
     per_feature: ClassVar[bool] = False
@@ -66,6 +66,9 @@ class Score:
         """Return the score's trainable parameters by name; as a rule none.
 
         Each is handed to `__call__` and `attend` as a keyword argument.
+
+        Raises:
+            ValueError: if the score cannot have that many heads, or heads of this size.
         """
         return {}
 

@@ -6,13 +6,20 @@ Source of the list: the documentation page "Custom Multi-Head Attention".
 import math
 from typing import Any
 
+import keras
 from keras import ops
 
 from diffattn.attention.backend import without_autocast
+from diffattn.attention.family import WithPrevious, with_previous
 from diffattn.attention.kernels.cosine import cosines
 from diffattn.attention.kernels.distances import minus_l1, minus_l2
 from diffattn.attention.kernels.per_feature import attend_per_feature
-from diffattn.attention.kernels.shift import plus_previous, previous
+from diffattn.attention.kernels.products import dot_products, times
+from diffattn.attention.kernels.shift import (
+    plus_previous,
+    previous,
+    previous_by_head,
+)
 from diffattn.attention.registry import (
     REGISTRY,
     SYMMETRIES,
@@ -21,8 +28,8 @@ from diffattn.attention.registry import (
     get_score,
     register,
 )
-from diffattn.attention.shapes import at_least_float32, check_shapes
-from diffattn.checks import check_scale
+from diffattn.attention.shapes import at_least_float32, check_shapes, dtype_of_scores
+from diffattn.checks import check_choice, check_scale
 
 __all__ = [
     "REGISTRY",
@@ -67,7 +74,8 @@ def score(
             `REGISTRY`, or a `Score`.
         scale: the number that multiplies the scores; by default 1/√d for
             ``scaled_dot_product`` and 1 for the others.
-        parameters: dict of the values of the score's own parameters, if it has any.
+        parameters: dict of the values of the score's own parameters, if it has any;
+            one that is left out is as it starts.
 
     Returns:
         A tensor of shape (B, H, T, S), for ``differential`` (B, H, T, S, d);
@@ -84,8 +92,38 @@ def score(
     check_shapes(query, key)
     if scale is None:
         scale = kind.default_scale(query.shape[-1])
-    values = {n: ops.cast(x, query.dtype) for n, x in (parameters or {}).items()}
-    return kind(query, key, float(scale), **values)
+    return kind(query, key, float(scale), **own_parameters(kind, parameters, query))
+
+
+def own_parameters(kind: Score, given: dict | None, query: Any) -> dict:
+    """Return the values of a score's own parameters, in the dtype of its scores.
+
+    Args:
+        kind: the score.
+        given: dict of values by name; one that is left out is as it starts.
+        query: tensor of shape (B, H, T, d).
+
+    Raises:
+        ValueError: on a name or a shape that the score does not have.
+    """
+    dtype, given = dtype_of_scores(query), given or {}
+    expected = kind.parameters(query.shape[1], query.shape[3])
+    for name, value in given.items():
+        check_choice("parameter", name, expected)
+        if tuple(value.shape) != expected[name].shape:
+            raise ValueError(
+                f"{name} must have shape {expected[name].shape} for {kind}. "
+                f"Received: {name} of shape {tuple(value.shape)}"
+            )
+    return {
+        name: ops.cast(
+            given[name]
+            if name in given
+            else keras.initializers.get(parameter.initializer)(parameter.shape, dtype),
+            dtype,
+        )
+        for name, parameter in expected.items()
+    }
 
 
 @register
@@ -123,7 +161,7 @@ class CosineSimilarity(Score):
     symmetries = frozenset({"permutation", "rotation", "rescaling"})
 
     def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return _times(cosines(query, key), scale)
+        return times(cosines(query, key), scale)
 
 
 @register
@@ -140,7 +178,7 @@ class L1Norm(Score):
     symmetries = frozenset({"permutation", "joint_translation"})
 
     def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return _times(minus_l1(query, key), scale)
+        return times(minus_l1(query, key), scale)
 
 
 @register
@@ -157,12 +195,15 @@ class L2Norm(Score):
     symmetries = frozenset({"permutation", "joint_translation", "rotation"})
 
     def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return _times(minus_l2(query, key), scale)
+        return times(minus_l2(query, key), scale)
 
 
 @register
-class DifferentialSum(Score):
+class DifferentialSum(WithPrevious):
     """scale · Σ_c (q_ic k_jc − q_{i−1,c} k_{j−1,c}), with 0 before token 0.
+
+    With options it is scale · Σ_c (q_ic k_jc + λ q_{i−ℓ,c} k_{j−ℓ,c}); see
+    `WithPrevious`.
 
     Source: the discrete product rule of the documentation (see `Differential`),
     summed over the features: the dot product less itself one step back.
@@ -173,16 +214,30 @@ class DifferentialSum(Score):
     plain_formula = "q_i · k_j − q_{i−1} · k_{j−1}"
     cost = "T·S·d multiplications, one matrix product"
     symmetries = frozenset({"rotation"})
+    without_previous = ScaledDotProduct.symmetries
+    general_formulas = (
+        r"\sum_c \left(q_{ic} k_{jc} + \lambda\, q_{i-\ell,c}\, k_{j-\ell,c}\right)",
+        "q_i · k_j + λ q_{i−ℓ} · k_{j−ℓ}",
+    )
 
-    def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return plus_previous(dot_products(query, key, scale), -1.0)
+    def __call__(
+        self, query: Any, key: Any, scale: float, coefficient: Any = None
+    ) -> Any:
+        if self.is_fixed_with_one_lag(coefficient):
+            products = dot_products(query, key, scale)
+            return plus_previous(products, self.coefficient, self.lag)
+        factor = self.by_head(coefficient)
+        query = with_previous(query, factor, self.lag)
+        return dot_products(query, with_previous(key, 1.0, self.lag), scale)
 
 
 @register
-class Differential(Score):
+class Differential(WithPrevious):
     """scale · (q_ic k_jc − q_{i−1,c} k_{j−1,c}), one score a feature.
 
-    q and k are 0 before token 0.
+    q and k are 0 before token 0. With options it is
+    scale · (q_ic k_jc + λ q_{i−ℓ,c} k_{j−ℓ,c}); see `WithPrevious`. Heads matter to it
+    only then: one of several lags, or a learned λ, is for the features of its heads.
 
     Source: the discrete product rule of the documentation,
     q_{i−1,c} (k_jc − k_{j−1,c}) + (q_ic − q_{i−1,c}) k_jc, for every pair (i, j).
@@ -193,14 +248,22 @@ class Differential(Score):
     plain_formula = "q_ic k_jc − q_{i−1,c} k_{j−1,c}, for each feature c"
     cost = "T·S·d exponentials"
     symmetries = frozenset()
+    without_previous = frozenset({"permutation", "key_translation"})
+    general_formulas = (
+        r"q_{ic} k_{jc} + \lambda\, q_{i-\ell,c}\, k_{j-\ell,c}",
+        "q_ic k_jc + λ q_{i−ℓ,c} k_{j−ℓ,c}, for each feature c",
+    )
     per_feature = True
 
-    def __call__(self, query: Any, key: Any, scale: float) -> Any:
+    def __call__(
+        self, query: Any, key: Any, scale: float, coefficient: Any = None
+    ) -> Any:
         def products(q, k):
             return ops.expand_dims(q, 3) * ops.expand_dims(k, 2)
 
-        query = _times(query, scale)
-        return products(query, key) - products(previous(query), previous(key))
+        query = times(query, scale)
+        past = self.by_head(coefficient) * previous_by_head(query, self.lag)
+        return products(query, key) + products(past, previous_by_head(key, self.lag))
 
     def attend(
         self,
@@ -211,15 +274,9 @@ class Differential(Score):
         scale: float,
         mask: Any,
         dropout_mask: Any,
+        coefficient: Any = None,
     ) -> Any:
-        return attend_per_feature(query, key, value, scale, mask, dropout_mask)
-
-
-def dot_products(query: Any, key: Any, scale: float) -> Any:
-    """Compute scale · q_i · k_j as one matrix product."""
-    return ops.einsum("bhtd,bhsd->bhts", _times(query, scale), key)
-
-
-def _times(x, scale):
-    # To the query, which is smaller than the scores, where they are proportional.
-    return x if scale == 1 else x * scale
+        factor = self.by_head(coefficient)
+        return attend_per_feature(
+            query, key, value, scale, mask, dropout_mask, factor, self.lag
+        )

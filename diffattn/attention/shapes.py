@@ -25,9 +25,14 @@ def floating(name: str, x: Any) -> Any:
 def at_least_float32(**tensors: Any) -> list:
     """Cast tensors to one dtype: float64 if the first has it, else float32."""
     tensors = {name: floating(name, x) for name, x in tensors.items()}
-    first = next(iter(tensors.values()))
-    wide = keras.backend.standardize_dtype(first.dtype) == "float64"
-    return [ops.cast(x, "float64" if wide else "float32") for x in tensors.values()]
+    dtype = dtype_of_scores(next(iter(tensors.values())))
+    return [ops.cast(x, dtype) for x in tensors.values()]
+
+
+def dtype_of_scores(query: Any) -> str:
+    """Return the dtype in which scores are computed: "float32", or "float64"."""
+    is_double = keras.backend.standardize_dtype(query.dtype) == "float64"
+    return "float64" if is_double else "float32"
 
 
 def check_shapes(query: Any, key: Any) -> None:

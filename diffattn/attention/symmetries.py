@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from diffattn.attention.attend import attend
-from diffattn.attention.registry import Score
+from diffattn.attention.registry import Score, get_score
 from diffattn.checks import check_choice
 
 
@@ -55,12 +55,14 @@ def change_of_weights(
 ) -> float:
     """By how much the attention weights change when queries and keys are changed.
 
-    Queries and keys are standard normal, of shape (2, 3, tokens, dim) and float64.
+    Queries, keys and the score's own parameters, if it has any, are standard normal;
+    queries and keys are of shape (2, 3, tokens, dim) and float64.
     After a permutation the weights are put back in their old order first: what is
     left is what the order itself has changed.
 
     Args:
-        attention_type: one of `diffattn.ATTENTION_TYPES`.
+        attention_type: one of `diffattn.ATTENTION_TYPES`, another registered name,
+            or a `diffattn.scores.Score`.
         symmetry: a key of `TRANSFORMATIONS`.
         tokens, dim: T and d.
         seed: int.
@@ -73,10 +75,14 @@ def change_of_weights(
         ValueError: on an unknown type or symmetry.
     """
     check_choice("symmetry", symmetry, TRANSFORMATIONS)
-    q, k = np.random.default_rng(seed).normal(size=(2, 2, 3, tokens, dim))
+    rng = np.random.default_rng(seed)
+    q, k = rng.normal(size=(2, 2, 3, tokens, dim))
+    own = get_score(attention_type).parameters(3, dim)
+    parameters = {name: rng.normal(size=p.shape) for name, p in own.items()}
 
     def weights(q, k):
-        return ops.convert_to_numpy(attend(q, k, k, attention_type)[1])
+        _, weights = attend(q, k, k, attention_type, parameters=parameters)
+        return ops.convert_to_numpy(weights)
 
     before = weights(q, k)
     # The same random numbers twice: the permutation must be known here too.

@@ -17,8 +17,8 @@ from diffattn.attention.scores import (
 from diffattn.attention.symmetries import TRANSFORMATIONS, change_of_weights
 
 
-def test_the_six_names_are_the_registry():
-    assert tuple(REGISTRY) == ATTENTION_TYPES == tuple(reference.SIX)
+def test_the_six_names_come_first_in_the_registry():
+    assert tuple(REGISTRY)[:6] == ATTENTION_TYPES == tuple(reference.SIX)
 
 
 @pytest.mark.parametrize("scale", [None, 0.37])
@@ -139,7 +139,7 @@ def test_previous_is_one_step_down_and_keeps_the_shape(tokens):
 
 
 def test_order_aware_are_the_two_differential_types():
-    aware = [name for name, kind in REGISTRY.items() if kind.order_aware]
+    aware = [name for name in ATTENTION_TYPES if REGISTRY[name].order_aware]
     assert aware == reference.DIFFERENTIAL
 
 

@@ -1,7 +1,8 @@
 """The output of `differential` without its (B, H, T, S, d) weights.
 
-Taken by itself, one feature has the scores s_ij = x_i · y_j of two vectors of
-size 2, x_i = scale · (q_i, −q_{i−1}) and y_j = (k_j, k_{j−1}). With the weights
+A single feature has the scores s_ij = x_i · y_j of two vectors of size 2,
+x_i = scale · (q_i, λ q_{i−ℓ}) and y_j = (k_j, k_{j−ℓ}), λ = −1 and ℓ = 1 as
+documented. With the weights
 A_ij, the softmax over j, and the output o_i = Σ_j A_ij v_j, the derivative of the
 output by x_i is the covariance of value and key under these weights,
 
@@ -28,7 +29,6 @@ import math
 from functools import cache, partial
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -40,9 +40,10 @@ from diffattn.attention.backend import (
     map_in_turn,
 )
 from diffattn.attention.kernels import series
-from diffattn.attention.kernels.shift import previous
+from diffattn.attention.kernels.shift import previous_by_head
 from diffattn.attention.kernels.sizes import few_terms
 from diffattn.attention.kernels.softmax import LOWEST, masked_softmax
+from diffattn.attention.shapes import dtype_of_scores
 
 #: Scores that a block may hold: many enough to keep the cores busy, few enough to
 #: take little memory.
@@ -50,7 +51,14 @@ BLOCK = 2**23
 
 
 def attend_per_feature(
-    query: Any, key: Any, value: Any, scale: float, mask: Any, dropout_mask: Any
+    query: Any,
+    key: Any,
+    value: Any,
+    scale: float,
+    mask: Any,
+    dropout_mask: Any,
+    coefficient: Any = -1.0,
+    lag: int | tuple[int, ...] = 1,
 ) -> Any:
     """Compute Σ_j A_ijc v_jc, A_ijc the softmax over j of `differential`'s scores.
 
@@ -61,19 +69,21 @@ def attend_per_feature(
         mask: None, or a boolean tensor that broadcasts to (B, H, T, S).
         dropout_mask: None, or a tensor of shape (B, H, T, S) that multiplies the
             weights.
+        coefficient: λ, a number or a tensor that broadcasts to the query.
+        lag: ℓ, as for `previous_by_head`.
 
     Returns:
         A tensor of shape (B, H, T, d) in the value's dtype, computed in float32,
         or float64 if the query is.
     """
     given = value.dtype
-    wide = keras.backend.standardize_dtype(query.dtype) == "float64"
+    dtype = dtype_of_scores(query)
     query, key, value, dropout_mask = (
-        None if z is None else ops.cast(z, "float64" if wide else "float32")
+        None if z is None else ops.cast(z, dtype)
         for z in (query, key, value, dropout_mask)
     )
     query = scale * query
-    x, y = _with_previous(query, -1), _with_previous(key, 1)
+    x, y = _with_previous(query, coefficient, lag), _with_previous(key, 1, lag)
     v = ops.transpose(value, (0, 1, 3, 2))
     if exporting() and dropout_mask is None:
         output = _key_after_key(x, y, v, mask)
@@ -213,10 +223,10 @@ def _features_in_a_block(features, queries, keys):
     return ops.max(ops.where(divisors <= most, divisors, 1))
 
 
-def _with_previous(x, sign):
-    """(B, H, T, d) to (B, H, d, 2, T): each feature, and sign times its prev."""
-    x = ops.transpose(x, (0, 1, 3, 2))
-    return ops.stack([x, sign * previous(x, axes=(3,))], axis=3)
+def _with_previous(x, factor, lag):
+    """(B, H, T, d) to (B, H, d, 2, T): each feature, and factor times its prev."""
+    both = ops.stack([x, factor * previous_by_head(x, lag)], axis=3)
+    return ops.transpose(both, (0, 1, 4, 3, 2))
 
 
 def _of_head(pairs, batch, head):

@@ -28,6 +28,37 @@ def previous(x: Any, lag: int = 1, axes: tuple[int, ...] = (2,)) -> Any:
     return ops.pad(x, widths)[tuple(cut)]
 
 
+def previous_by_head(x: Any, lag: int | tuple[int, ...]) -> Any:
+    """`previous`, with one lag for all heads, or one for each group of heads.
+
+    Args:
+        x: tensor of shape (B, H, T, d).
+        lag: number of tokens; or n of them, the first for the first H / n heads, and
+            so on.
+
+    Returns:
+        A tensor of the same shape.
+
+    Raises:
+        ValueError: if n does not divide H.
+    """
+    if isinstance(lag, int):
+        return previous(x, lag)
+    check_lag(lag, x.shape[1])
+    groups = ops.split(x, len(lag), axis=1)
+    shifted = [previous(group, n) for group, n in zip(groups, lag, strict=True)]
+    return ops.concatenate(shifted, axis=1)
+
+
+def check_lag(lag: int | tuple[int, ...], num_heads: int) -> None:
+    """Raise a ValueError unless the heads can be shared evenly among the lags."""
+    if isinstance(lag, tuple) and num_heads % len(lag):
+        raise ValueError(
+            "the number of lags must divide the number of heads. "
+            f"Received: lag={lag!r}, {num_heads} heads"
+        )
+
+
 def following(x: Any, lag: int = 1, axes: tuple[int, ...] = (2,)) -> Any:
     """Shift a tensor ``lag`` tokens back, 0 behind the last: `previous` transposed."""
     widths = [[0, lag if a in axes else 0] for a in range(len(x.shape))]

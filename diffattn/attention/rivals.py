@@ -1,0 +1,202 @@
+"""Other ways for a dot product to see order: rivals of the differential scores.
+
+Each is a few lines on a well-known idea, and an attention type like the six. What
+they learn belongs to the layer, a value for each head.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from diffattn.attention.kernels.products import dot_products
+from diffattn.attention.kernels.shift import previous
+from diffattn.attention.registry import Parameter, Score, register
+from diffattn.checks import check_int, check_number
+
+
+class _Product(Score):
+    """A score with the scale of the dot product."""
+
+    def default_scale(self, dim: int) -> float:
+        return 1 / math.sqrt(dim)
+
+
+@register
+class RelativeBias(_Product):
+    """scale · q_i · k_j + b_{j−i}: a learned bias for each distance, starting at 0.
+
+    Distances share their bias in buckets as T5 has them: half of the buckets are for
+    keys behind the query; of each half, the first half has a bucket for each distance,
+    the second is spaced evenly in the logarithm up to `max_distance`, beyond which all
+    distances are one.
+
+    Args:
+        buckets: int, a multiple of 4.
+        max_distance: int, larger than a quarter of `buckets`.
+
+    Source: Raffel and others, *Exploring the Limits of Transfer Learning with a Unified
+    Text-to-Text Transformer*, 2019, arXiv:1910.10683. There no scale stands before the
+    product.
+    """
+
+    name = "relative_bias"
+    formula = r"q_i \cdot k_j + b_{j-i}"
+    plain_formula = "q_i · k_j + b_{j−i}"
+    cost = "T·S·d multiplications, one matrix product, and T·S biases"
+    symmetries = frozenset({"key_translation", "rotation"})
+
+    def __init__(self, buckets: int = 32, max_distance: int = 128):
+        check_int("buckets", buckets, 4)
+        if buckets % 4:
+            raise ValueError(
+                f"buckets must be a multiple of 4. Received: buckets={buckets}"
+            )
+        check_int("max_distance", max_distance, buckets // 4 + 1)
+        self.buckets = int(buckets)
+        self.max_distance = int(max_distance)
+
+    def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
+        return {"bias": Parameter((num_heads, self.buckets), "zeros")}
+
+    def __call__(self, query: Any, key: Any, scale: float, bias: Any = None) -> Any:
+        queries, keys = ops.shape(query)[2], ops.shape(key)[2]
+        distances = ops.arange(1 - queries, keys, dtype="int32")
+        by_distance = ops.take(bias, self.bucket(distances), axis=1)
+        i = ops.arange(queries, dtype="int32")[:, None]
+        j = ops.arange(keys, dtype="int32")[None, :]
+        by_pair = ops.take(by_distance, j - i + queries - 1, axis=1)
+        return dot_products(query, key, scale) + by_pair[None]
+
+    def bucket(self, distance: Any) -> Any:
+        """Return the number of the bucket of each distance j − i, all int32."""
+        half = self.buckets // 2
+        exact = half // 2
+        far = ops.maximum(ops.abs(distance), exact)
+        # The borders are numbers of this module: no logarithm of a backend rounds.
+        steps = np.arange(1, half - exact) / (half - exact)
+        borders = exact * (self.max_distance / exact) ** steps
+        logarithmic = exact + ops.sum(
+            ops.cast(
+                far[..., None] >= np.ceil(borders - 1e-9).astype("int32"), "int32"
+            ),
+            axis=-1,
+        )
+        is_near = ops.abs(distance) < exact
+        bucket = ops.where(is_near, ops.abs(distance), logarithmic)
+        return bucket + half * ops.cast(distance > 0, "int32")
+
+
+@register
+class Rotary(_Product):
+    """scale · (R_i q_i) · (R_j k_j): each pair of features turned by an angle i · θ_c.
+
+    With θ_c = base^(−2c/d) for the pair of the features c and c + d/2, the product
+    depends on the places through j − i alone.
+
+    Args:
+        base: number above 1.
+
+    Source: Su and others, *RoFormer: Enhanced Transformer with Rotary Position
+    Embedding*, 2021, arXiv:2104.09864. There the pairs are of neighbouring features.
+    """
+
+    name = "rotary"
+    formula = r"(R_i q_i) \cdot (R_j k_j)"
+    plain_formula = "(R_i q_i) · (R_j k_j)"
+    cost = "T·S·d multiplications, one matrix product"
+    symmetries: frozenset[str] = frozenset()
+
+    def __init__(self, base: float = 10_000.0):
+        check_number("base", base, 1)
+        self.base = float(base)
+
+    def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
+        if head_dim % 2:
+            raise ValueError(
+                "rotary needs an even number of features in each head, embed_dim / "
+                f"num_heads. Received: {head_dim}"
+            )
+        return {}
+
+    def __call__(self, query: Any, key: Any, scale: float) -> Any:
+        return dot_products(self.rotate(query), self.rotate(key), scale)
+
+    def rotate(self, x: Any) -> Any:
+        """Turn the vectors (B, H, T, d), each by the angles of its place."""
+        dim = x.shape[-1]
+        theta = self.base ** (-np.arange(0, dim, 2) / dim)
+        places = ops.cast(ops.arange(ops.shape(x)[2], dtype="int32"), x.dtype)
+        angles = places[:, None] * ops.convert_to_tensor(theta, x.dtype)
+        cos, sin = ops.cos(angles), ops.sin(angles)
+        one, two = ops.split(x, 2, axis=-1)
+        return ops.concatenate([one * cos - two * sin, one * sin + two * cos], axis=-1)
+
+
+@register
+class SmearedKeys(_Product):
+    """scale · q_i · (σ(α) k_j + (1 − σ(α)) k_{j−1}): keys mixed with those before.
+
+    α is learned, a number for each head, and starts at 0: half of each.
+
+    Source: Olsson and others, *In-context Learning and Induction Heads*, 2022,
+    arXiv:2209.11895.
+    """
+
+    name = "smeared_keys"
+    formula = (
+        r"q_i \cdot \left(\sigma(\alpha)\, k_j + (1 - \sigma(\alpha))\, k_{j-1}\right)"
+    )
+    plain_formula = "q_i · (σ(α) k_j + (1 − σ(α)) k_{j−1})"
+    cost = "T·S·d multiplications, one matrix product"
+    symmetries = frozenset({"rotation"})
+
+    def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
+        return {"alpha": Parameter((num_heads,), "zeros")}
+
+    def __call__(self, query: Any, key: Any, scale: float, alpha: Any = None) -> Any:
+        share = ops.reshape(ops.sigmoid(alpha), (1, -1, 1, 1))
+        mixed = share * key + (1 - share) * previous(key)
+        return dot_products(query, mixed, scale)
+
+
+@register
+class MultiToken(_Product):
+    """scale · Σ_ab θ_ab q_{i−a} · k_{j−b} with a and b of 0 and 1.
+
+    A learned 2 × 2 convolution of the scores for each head, which starts as the dot
+    product: θ_00 = 1, all else 0. differentialSum is its kernel with θ_00 = 1,
+    θ_11 = −1.
+
+    Source: Golovneva, Wang, Weston and Sukhbaatar, *Multi-Token Attention*, 2025,
+    arXiv:2504.00927, whose kernels are larger and stand under a causal mask.
+    """
+
+    name = "multi_token"
+    formula = r"\sum_{a,b \in \{0,1\}} \theta_{ab}\, q_{i-a} \cdot k_{j-b}"
+    plain_formula = "Σ_ab θ_ab q_{i−a} · k_{j−b}"
+    cost = "2·T·S·d multiplications, one matrix product"
+    symmetries = frozenset({"rotation"})
+
+    def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
+        return {"kernel": Parameter((num_heads, 2, 2), _start_as_dot_product)}
+
+    def __call__(self, query: Any, key: Any, scale: float, kernel: Any = None) -> Any:
+        past = previous(key)
+        keys = [
+            _by_head(kernel[:, a, 0]) * key + _by_head(kernel[:, a, 1]) * past
+            for a in (0, 1)
+        ]
+        queries = ops.concatenate([query, previous(query)], axis=-1)
+        return dot_products(queries, ops.concatenate(keys, axis=-1), scale)
+
+
+def _start_as_dot_product(shape, dtype=None):
+    kernel = np.zeros(shape)
+    kernel[:, 0, 0] = 1
+    return ops.convert_to_tensor(kernel, dtype)
+
+
+def _by_head(x):
+    return ops.reshape(x, (1, -1, 1, 1))
