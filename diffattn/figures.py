@@ -96,22 +96,22 @@ class _Figure(Figure):
 
 @with_defaults
 def new_figure(
-    width: float, height: float, columns: int = 1, **options: Any
+    width: float, height: float, columns: int = 1, *, rows: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
     """Make a figure in the style of all others: on white, in dark mode too, open above.
 
     Args:
         width, height: in inches.
-        columns: number of panels side by side.
+        columns, rows: numbers of panels side by side, and one above the other.
         **options: for `Figure.subplots`, as ``sharey``.
 
     Returns:
         (figure, axes): a `matplotlib.figure.Figure`, and its `Axes` or, with more than
-        one column, a NumPy array of them.
+        one panel, a NumPy array of them.
     """
     figure = _Figure(figsize=(width, height), layout="constrained", facecolor="white")
     with rc_context({"axes.spines.top": False, "axes.spines.right": False}):
-        return figure, figure.subplots(1, columns, **options)
+        return figure, figure.subplots(rows, columns, **options)
 
 
 @with_defaults

@@ -13,9 +13,18 @@ from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
 from diffattn.attention.kernels import sizes
 
 #: Tokens enough for the series of `differential`, in a number that no chunk divides.
-BATCH, TOKENS, FEATURES, EMBED_DIM, HEADS = 2, 53, 5, 6, 2
+BATCH, TOKENS, FEATURES, EMBED_DIM, HEADS = 2, 53, 5, 8, 2
 TOLD_APART = {"few": 2**16, "many": 0}
 RESULTS = "output", "gradient", "second"
+#: Relatives of the six, whose own parameters are as they start.
+RELATIVES = (
+    "differentialSum(lag=(1, 2), coefficient=0.5, learned=True)",
+    "differential(lag=(2, 1), coefficient=0.5, learned=True)",
+    "relative_bias",
+    "rotary",
+    "smeared_keys",
+    "multi_token",
+)
 
 
 def inputs():
@@ -91,15 +100,16 @@ def main():
     given = dict(np.load(sys.argv[1]))
     weights = [given[f"weight{n}"] for n in range(8)]
     found = {}
-    for attention_type in ATTENTION_TYPES:
+    for attention_type in (*ATTENTION_TYPES, *RELATIVES):
         layer = CustomMultiheadAttention(
             EMBED_DIM, HEADS, attention_type=attention_type
         )
         layer.build(given["x"].shape)
-        layer.set_weights(weights)
+        layer.set_weights([*layer.get_weights()[:-8], *weights])
+        is_relative = attention_type in RELATIVES
         for size, few in TOLD_APART.items():
             sizes.FEW = few
-            for masked in (False, True):
+            for masked in (True,) if is_relative else (False, True):
                 mask = ops.convert_to_tensor(given["mask"]) if masked else None
                 results = value_and_gradients(
                     layer, given["x"], mask, given["upstream"]

@@ -1,10 +1,10 @@
 """Other ways for a dot product to see order: rivals of the differential scores.
 
 Each is a few lines on a well-known idea, and an attention type like the six. What
-they learn belongs to the layer, a value for each head.
+they learn belongs to the layer, a value for each head. Their scale is that of
+the dot product.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,13 @@ from keras import ops
 
 from diffattn.attention.kernels.products import dot_products
 from diffattn.attention.kernels.shift import previous
-from diffattn.attention.registry import Parameter, Score, register
+from diffattn.attention.registry import Parameter, register
+from diffattn.attention.scores import ScaledDotProduct
 from diffattn.checks import check_int, check_number
 
 
-class _Product(Score):
-    """A score with the scale of the dot product."""
-
-    def default_scale(self, dim: int) -> float:
-        return 1 / math.sqrt(dim)
-
-
 @register
-class RelativeBias(_Product):
+class RelativeBias(ScaledDotProduct):
     """scale · q_i · k_j + b_{j−i}: a learned bias for each distance, starting at 0.
 
     Distances share their bias in buckets as T5 has them: half of the buckets are for
@@ -89,7 +83,7 @@ class RelativeBias(_Product):
 
 
 @register
-class Rotary(_Product):
+class Rotary(ScaledDotProduct):
     """scale · (R_i q_i) · (R_j k_j): each pair of features turned by an angle i · θ_c.
 
     With θ_c = base^(−2c/d) for the pair of the features c and c + d/2, the product
@@ -135,7 +129,7 @@ class Rotary(_Product):
 
 
 @register
-class SmearedKeys(_Product):
+class SmearedKeys(ScaledDotProduct):
     """scale · q_i · (σ(α) k_j + (1 − σ(α)) k_{j−1}): keys mixed with those before.
 
     α is learned, a number for each head, and starts at 0: half of each.
@@ -162,7 +156,7 @@ class SmearedKeys(_Product):
 
 
 @register
-class MultiToken(_Product):
+class MultiToken(ScaledDotProduct):
     """scale · Σ_ab θ_ab q_{i−a} · k_{j−b} with a and b of 0 and 1.
 
     A learned 2 × 2 convolution of the scores for each head, which starts as the dot

@@ -5,12 +5,32 @@ A new study is one new file beside this one, which makes a `Study`, and one entr
 of that file: the command line reads `STUDIES` before it answers ``--help``.
 """
 
-from diffattn.studies import mechanisms, order, published, sample
+from diffattn.studies import (
+    imdb_order,
+    length,
+    mechanisms,
+    onset,
+    order,
+    published,
+    recall,
+    sample,
+    sentences,
+)
 
 #: The studies by name.
 #:
 #: :meta hide-value:
 STUDIES = {
     study.name: study
-    for study in (published.STUDY, mechanisms.STUDY, order.STUDY, sample.STUDY)
+    for study in (
+        published.STUDY,
+        mechanisms.STUDY,
+        order.STUDY,
+        sample.STUDY,
+        sentences.STUDY,
+        length.STUDY,
+        recall.STUDY,
+        onset.STUDY,
+        imdb_order.STUDY,
+    )
 }

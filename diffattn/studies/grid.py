@@ -5,30 +5,40 @@ from typing import Any
 
 from diffattn.checks import check_int
 from diffattn.names import MODEL_TYPES
+from diffattn.studies.models import Model
 from diffattn.training.config import Config
 
 
 def grid(
-    attention_types: Iterable[str] = MODEL_TYPES, seeds: int = 5, **settings: Any
+    models: Iterable[Model] = MODEL_TYPES,
+    seeds: int = 5,
+    *,
+    first_seed: int = 0,
+    **settings: Any,
 ) -> list[Config]:
-    """List every attention type with every seed, all else being equal.
+    """List every model with every seed, all else being equal.
 
     Args:
-        attention_types: of `MODEL_TYPES`, or registered ones.
-        seeds: for the seeds 0 to seeds − 1.
-        **settings: of `Config`.
+        models: attention types, or for a model that takes several settings a mapping
+            of these.
+        seeds: how many.
+        first_seed: the first of them.
+        **settings: of `Config`, the same for all models.
 
     Returns:
         The list of `Config`, seed by seed: a grid that is stopped has compared all
-        types with the seeds that it has done.
+        models with the seeds that it has done.
 
     Raises:
         ValueError: on a value out of its bounds.
     """
-    attention_types = list(attention_types)
     check_int("seeds", seeds)
+    of_models = [
+        {"attention_type": model} if isinstance(model, str) else model
+        for model in models
+    ]
     return [
-        Config(attention_type=attention_type, seed=seed, **settings)
-        for seed in range(seeds)
-        for attention_type in attention_types
+        Config(seed=seed, **settings, **of_model)
+        for seed in range(first_seed, first_seed + seeds)
+        for of_model in of_models
     ]

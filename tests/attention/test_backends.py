@@ -82,6 +82,17 @@ def test_outputs_and_gradients_agree(
         assert worst(found(backend)[f"{name} {of}"], truth) < error
 
 
+@pytest.mark.parametrize("size", backend_case.TOLD_APART)
+@pytest.mark.parametrize("kind", backend_case.RELATIVES)
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_relatives_agree(backend, kind, size, found):
+    # TensorFlow's truth is held to the formula in test_family and test_rivals.
+    for of in backend_case.RESULTS:
+        truth = found("tensorflow")[f"{kind} few masked {of}"]
+        result = found(backend)[f"{kind} {size} masked {of}"]
+        assert worst(result, truth) < 1e-5 * max(1, np.abs(truth).max())
+
+
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 def test_xla_computes_the_same(attention_type, monkeypatch):
     monkeypatch.setattr(sizes, "FEW", 0)

@@ -438,7 +438,7 @@ def test_differential_does_not_change_with_the_number_of_heads(x):
         ({"seed": -1}, "seed must be an integer of at least 0.*seed=-1"),
         (
             {"attention_type": ["l1_norm"]},
-            r"scaled_dot_product, .*, differential\. .*attention_type=\['l1_norm'\]",
+            r"_product, .*, differential, relative_bias, .*_type=\['l1_norm'\]",
         ),
     ],
 )
