@@ -119,7 +119,8 @@ class Run:
             (words, weights): the T words that the model reads, "[UNK]" for one that
             it does not know; and a NumPy array of shape (H, T, T), for
             ``differential`` (H, T, T, d), in which row i is what word i attends to.
-            Padding, where it is attended to, is left out.
+            Padding, where it is attended to, is left out. They are the first
+            attention layer's, where there are several.
 
         Raises:
             ValueError: if the run is of the baseline, which has no attention.
@@ -128,11 +129,10 @@ class Run:
             raise ValueError("the baseline, attention_type='none', has no attention")
         vectorizer, classifier = self.model.layers[1:3]
         tokens = vectorizer(tf.constant([text]))
-        x = classifier.get_layer("embedding")(tokens)
-        if self.config.positional_encoding:
-            x = classifier.get_layer("positions")(x)
         layer = classifier.get_layer("attention")
-        _, weights = layer(x, return_attention_scores=True)
+        x = keras.Model(classifier.input, layer.input)(tokens)
+        causal = self.config.causal
+        _, weights = layer(x, use_causal_mask=causal, return_attention_scores=True)
         vocabulary = vectorizer.get_vocabulary()
         words = [str(vocabulary[token]) for token in tokens[0].numpy() if token]
         count = len(words)
