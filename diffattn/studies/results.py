@@ -14,7 +14,7 @@ from diffattn.checks import check_number
 from diffattn.data.versions import standardization_of
 from diffattn.errors import ResultError
 from diffattn.files import expand, json_files
-from diffattn.names import BASELINE, METRICS, MODEL_TYPES
+from diffattn.names import BASELINE, KEPT, METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
 from diffattn.training.config import MODEL_SETTINGS, Config
 
@@ -77,7 +77,8 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
         * ``standardization``: the version that the run's texts went through;
         * ``error``: why it failed, as text; missing where it did not;
         * ``config`` (the `Config`), ``history`` (a dict from metric to a list with one
-          number an epoch) and ``provenance`` (a dict).
+          number an epoch) and ``provenance`` (a dict);
+        * the `diffattn.names.KEPT` (dicts), missing where there is none of it.
 
     Raises:
         ResultError: if there is no such folder or no result in it, if a JSON file in it
@@ -186,6 +187,7 @@ def _row(config, result):
         "config": config,
         "history": result.get("history"),
         "provenance": result.get("provenance"),
+        **{part: result.get(part) for part in KEPT},
     }
 
 

@@ -24,6 +24,9 @@ class Task:
         activation: from logits to probabilities: "sigmoid" or "softmax".
         format_answer: function from the probabilities of one text to what
             ``diffattn predict`` prints.
+        find_right: function from the logits (N, outputs) and the labels (N,) to a bool
+            array (N,), True where the answer is right, as the metric counts it; or
+            None where a text has more answers than one.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Task:
     make_metric: Callable[[], keras.metrics.Metric]
     activation: str
     format_answer: Callable[[np.ndarray], str]
+    find_right: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 def get_task(name: str) -> Task:
@@ -62,5 +66,6 @@ TASKS: dict[str, Task] = {
         ),
         activation="sigmoid",
         format_answer=lambda probabilities: f"{probabilities:.4f}",
+        find_right=lambda logits, labels: (logits[:, 0] > 0) == (labels == 1),
     ),
 }
