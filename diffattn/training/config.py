@@ -157,7 +157,16 @@ class Config:
     )
     split_seed: int = _setting(42, "decides which those are", _is_seed)
     distance: int = _setting(
-        1, "from the one token to the other, in 'order'", _at_least_1
+        1,
+        "from the one token to the other: of the pair in 'order', of the swapped words "
+        "in 'sentences'",
+        _at_least_1,
+    )
+    repeats: int = _setting(
+        1, "how often the deciding pair stands in a text of 'order'", _at_least_1
+    )
+    pairs: int = _setting(
+        8, "pairs of key and value in a text of 'recall'", _at_least_1
     )
     seed: int = _setting(
         0, "of initial weights, order of reviews and dropout", _is_seed
@@ -222,6 +231,8 @@ class Config:
             "validation_split",
             "split_seed",
             "distance",
+            "repeats",
+            "pairs",
         )
         return Config(**{name: getattr(self, name) for name in names})
 

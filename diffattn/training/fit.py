@@ -210,21 +210,20 @@ def _measure(config, data, model):
 
 def _kept(config, data, model):
     """What is kept of a run besides its figures, without what there is none of."""
-    right = _right(config, data.task, model, *data.test)
     kept = {
-        "right": {"test": right} if right else {},
+        "right": _right_in_test(config, data, model),
         "tests": _measure_tests(config, data, model),
         "parameters": _score_parameters(model),
     }
     return {name: values for name, values in kept.items() if values}
 
 
-def _right(config, task, model, tokens, labels):
-    """Which texts were answered rightly, packed; None where no text has one answer."""
-    if task.find_right is None:
-        return None
-    logits = model.predict(tokens, batch_size=config.batch_size, verbose=0)
-    return pack_right(task.find_right(logits, labels))
+def _right_in_test(config, data, model):
+    find_right = data.task.find_right
+    if find_right is None:
+        return {}
+    tokens, labels = data.test
+    return {"test": pack_right(find_right(_logits(config, model, tokens), labels))}
 
 
 def _measure_tests(config, data, model):
@@ -233,11 +232,26 @@ def _measure_tests(config, data, model):
         return {}
     of_any_length = _make_classifier(config, data, sequence_length=None)
     of_any_length.set_weights(model.get_weights())
-    measured = {}
-    for name, (tokens, labels) in data.tests.items():
-        measured[name] = evaluate(of_any_length, tokens, labels, config.batch_size)
-        if right := _right(config, data.task, of_any_length, tokens, labels):
-            measured[name]["right"] = right
+    return {
+        name: _measure_logits(data.task, _logits(config, of_any_length, tokens), labels)
+        for name, (tokens, labels) in data.tests.items()
+    }
+
+
+def _logits(config, model, tokens):
+    return model.predict(tokens, batch_size=config.batch_size, verbose=0)
+
+
+def _measure_logits(task, logits, labels):
+    """Loss, accuracy and, where texts have one answer, which were right, packed."""
+    accuracy = task.make_metric()
+    accuracy.update_state(labels, logits)
+    measured = {
+        "loss": float(task.make_loss()(labels, logits)),
+        "accuracy": float(accuracy.result()),
+    }
+    if task.find_right is not None:
+        measured["right"] = pack_right(task.find_right(logits, labels))
     return measured
 
 

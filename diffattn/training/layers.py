@@ -71,6 +71,30 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
+class LastToken(keras.layers.Layer):
+    """Takes the last token's features, padding or not: y_c = x_{T-1,c}.
+
+    It is called with a tensor of shape (B, T, F).
+
+    Args:
+        **kwargs: those of `keras.layers.Layer`.
+
+    Returns:
+        A tensor of shape (B, F), without a mask.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return None
+
+    def call(self, inputs: Any) -> Any:
+        return inputs[:, -1]
+
+
+@keras.saving.register_keras_serializable(package="diffattn")
 class TokenConvolution(keras.layers.Conv1D):
     """Keras's Conv1D over the tokens, to which padding is zeros.
 

@@ -79,7 +79,7 @@ def _lengthened(vectorizer, texts):
     """The vectorizer with the same vocabulary that cuts none of the texts."""
     longest = max(len(words) for words in standardized_words(texts))
     settings = {**vectorizer.get_config(), "output_sequence_length": max(1, longest)}
-    return keras.layers.TextVectorization.from_config(settings)
+    return keras.layers.TextVectorization(**settings)
 
 
 def check_backend() -> None:
