@@ -19,3 +19,6 @@ MODEL_TYPES = (*ATTENTION_TYPES, BASELINE)
 
 #: The figures of a run; the published table has these columns.
 METRICS = ("validation_loss", "validation_accuracy", "test_loss", "test_accuracy")
+
+#: What a run keeps besides these, where there is any of it.
+KEPT = ("right", "tests", "parameters")

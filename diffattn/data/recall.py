@@ -6,8 +6,10 @@ each text, and the pattern that an induction head completes (Olsson and others,
 *In-context Learning and Induction Heads*, 2022, arXiv:2209.11895).
 """
 
+from dataclasses import replace
 from fractions import Fraction
 from math import factorial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +17,17 @@ from diffattn.checks import check_choice, check_int
 from diffattn.data.reviews import ReviewData, Reviews, split
 from diffattn.data.texts import text_fingerprint
 
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
+
 #: "slot": the answer is read at an empty slot after the query; "query": at the query.
 FORMS = ("slot", "query")
 
 #: The number of keys, and of values, where the pairs don't need more.
 FEWEST = 16
+
+#: Texts in a test set of `load`, or a little fewer, for whole groups.
+_TEST_SEQUENCES = 4096
 
 
 def load_recall(
@@ -194,3 +202,63 @@ def _as_texts(random, keys, values, form):
         for row, query in zip(rows.tolist(), queries.tolist(), strict=True)
     ]
     return Reviews(np.array(texts, dtype=object), labels)
+
+
+def load(config: "Config", progress: bool = False) -> ReviewData:
+    """Load recall with the pairs and the split of a `Config`, read at an empty slot.
+
+    There is a further test set of twice as many pairs, such as "16-pairs". Keys and
+    values are as many as that takes, so that training has seen them all.
+    """
+    return _load(config, "recall", "slot")
+
+
+def load_query(config: "Config", progress: bool = False) -> ReviewData:
+    """Load recall as `load` does, but read at the query."""
+    return _load(config, "recall-query", "query")
+
+
+def check_recall(config: "Config") -> None:
+    """Check that a `Config` reads the texts' last word, and knows all words.
+
+    Raises:
+        ValueError: if it doesn't.
+    """
+    slot = int(config.data == "recall")
+    length = 2 * config.pairs + 1 + slot
+    if config.sequence_length != length:
+        raise ValueError(
+            f"sequence_length must be {length} for these pairs: the last token "
+            "is read. Received: "
+            f"sequence_length={config.sequence_length}, pairs={config.pairs}"
+        )
+    # Padding and the unknown word, keys and values, and the slot.
+    words = 2 + 2 * _different(config) + slot
+    if config.vocabulary_size < words:
+        raise ValueError(
+            f"vocabulary_size must be at least {words} for these pairs. Received: "
+            f"vocabulary_size={config.vocabulary_size}, pairs={config.pairs}"
+        )
+
+
+def _different(config):
+    """The number of different keys, and of values."""
+    return max(FEWEST, 2 * config.pairs)
+
+
+def _load(config, name, form):
+    def with_test_of(pairs):
+        return load_recall(
+            pairs=config.pairs,
+            test_pairs=pairs,
+            form=form,
+            keys=_different(config),
+            values=_different(config),
+            test_sequences=_TEST_SEQUENCES // pairs * pairs,
+            validation_split=config.validation_split,
+            seed=config.split_seed,
+        )
+
+    longer = 2 * config.pairs
+    tests = {f"{longer}-pairs": with_test_of(longer).test}
+    return replace(with_test_of(config.pairs), name=name, tests=tests)

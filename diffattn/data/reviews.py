@@ -1,7 +1,8 @@
 """Labelled texts, and their split in training, validation and test."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class ReviewData:
         name: the data set's, a key of `diffattn.data.DATASETS`.
         train, validation, test: the `Reviews`.
         fingerprint: sha256 of all reviews before the split.
+        tests: further test sets by name, whose texts may be of other lengths.
     """
 
     name: str
@@ -45,10 +47,15 @@ class ReviewData:
     validation: Reviews
     test: Reviews
     fingerprint: str
+    tests: Mapping[str, Reviews] = field(default_factory=dict)
 
     def describe(self) -> dict:
         """Name, fingerprint and numbers of reviews, as a dict of JSON values."""
-        parts = {p: len(getattr(self, p)) for p in ("train", "validation", "test")}
+        parts: dict = {
+            part: len(getattr(self, part)) for part in ("train", "validation", "test")
+        }
+        if self.tests:
+            parts["tests"] = {name: len(test) for name, test in self.tests.items()}
         return {"name": self.name, "fingerprint": self.fingerprint, **parts}
 
 

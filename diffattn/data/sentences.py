@@ -10,6 +10,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,12 @@ from diffattn.data.imdb import load_imdb
 from diffattn.data.reviews import ReviewData, Reviews
 from diffattn.data.texts import standardized_words, text_fingerprint
 from diffattn.errors import DataError
+
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
+
+#: The shortest and the longest sentences, in words.
+MIN_WORDS, MAX_WORDS = 8, 25
 
 #: A sentence ends here. "<!" begins a comment or a declaration and ends none.
 _END = re.compile(r"(?<!<)[.!?]+")
@@ -32,8 +39,8 @@ def load_sentences(
     source: str | os.PathLike | None = None,
     *,
     distance: int = 1,
-    min_words: int = 8,
-    max_words: int = 25,
+    min_words: int = MIN_WORDS,
+    max_words: int = MAX_WORDS,
     train_sentences: int = 37_500,
     test_sentences: int = 5_000,
     validation_split: float = 0.2,
@@ -109,7 +116,10 @@ def load_sentences(
 
 
 def find_sentences(
-    texts: Sequence[str] | np.ndarray, *, min_words: int = 8, max_words: int = 25
+    texts: Sequence[str] | np.ndarray,
+    *,
+    min_words: int = MIN_WORDS,
+    max_words: int = MAX_WORDS,
 ) -> list[str]:
     """Find the sentences in texts.
 
@@ -229,3 +239,13 @@ def _swap(random, words, written, distance):
         if text not in written:
             return text
     return None
+
+
+def load(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the sentences with the distance and the split of a `Config`."""
+    return load_sentences(
+        distance=config.distance,
+        validation_split=config.validation_split,
+        seed=config.split_seed,
+        progress=progress,
+    )

@@ -7,6 +7,7 @@ arXiv:2012.15180. What a model loses on these is what the order was worth to it.
 import hashlib
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from diffattn.checks import check_int
 from diffattn.data.imdb import load_imdb
 from diffattn.data.reviews import ReviewData, Reviews
 from diffattn.data.texts import standardized_words, text_fingerprint
+
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
 
 
 def load_shuffled(
@@ -99,3 +103,13 @@ def _shuffle(words, sequence_length, seed):
     random = np.random.RandomState(np.frombuffer(digest, "<u4"))
     order = random.permutation(min(sequence_length, len(words)))
     return [words[i] for i in order] + words[sequence_length:]
+
+
+def load(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the shuffled reviews with the length and the split of a `Config`."""
+    return load_shuffled(
+        sequence_length=config.sequence_length,
+        validation_split=config.validation_split,
+        seed=config.split_seed,
+        progress=progress,
+    )

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,9 +14,9 @@ from diffattn.checks import check_number
 from diffattn.data.versions import standardization_of
 from diffattn.errors import ResultError
 from diffattn.files import expand, json_files
-from diffattn.names import METRICS, MODEL_TYPES
+from diffattn.names import BASELINE, KEPT, METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
-from diffattn.training.config import Config
+from diffattn.training.config import MODEL_SETTINGS, Config
 
 
 def result_path(config: Config, folder: str | os.PathLike) -> Path:
@@ -26,9 +27,12 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
         folder: the folder.
 
     Returns:
-        The `pathlib.Path`, as FOLDER/TYPE-seed-N.json.
+        The `pathlib.Path`, as FOLDER/TYPE-seed-N.json. Its name has letters, digits
+        and "_.-" alone, which no shell takes for its own signs.
     """
     name = config.label.replace(" + ", "-with-")
+    # A minus stays, beside what stands for the sign before it: 1.0 is not -1.0.
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")
     return expand(folder) / f"{name}-seed-{config.seed}.json"
 
 
@@ -66,14 +70,15 @@ def read_results(folder: str | os.PathLike) -> pd.DataFrame:
 
         * ``study`` and ``grid``: their names; for results that lie in the folder
           itself, "" and the folder's name;
-        * ``label`` (`Config.label`), ``attention_type``, ``positional_encoding`` and
-          ``seed``;
+        * ``label`` (`Config.label`), the
+          `diffattn.training.config.MODEL_SETTINGS` that it says, and ``seed``;
         * the `diffattn.names.METRICS`, ``epochs`` (trained) and ``kept_epoch`` (whose
           weights were measured, counted from 1); missing where the run failed;
         * ``standardization``: the version that the run's texts went through;
         * ``error``: why it failed, as text; missing where it did not;
         * ``config`` (the `Config`), ``history`` (a dict from metric to a list with one
-          number an epoch) and ``provenance`` (a dict).
+          number an epoch) and ``provenance`` (a dict);
+        * the `diffattn.names.KEPT` (dicts), missing where there is none of it.
 
     Raises:
         ResultError: if there is no such folder or no result in it, if a JSON file in it
@@ -158,18 +163,21 @@ def check_standardization(versions: Iterable[int], folder: str | os.PathLike) ->
 
 
 def _place(config):
-    """Return the key to sort by: models as in `MODEL_TYPES`, new ones behind, seeds."""
+    """Return the key to sort by: models as in `MODEL_TYPES`, new ones behind, seeds.
+
+    What comes with the attention counts first, so that models with it are together.
+    """
+    options = [getattr(config, n) for n in MODEL_SETTINGS if n != "attention_type"]
     name = config.attention_type
     place = [*MODEL_TYPES, name].index(name)
-    return config.positional_encoding, place, name, config.seed
+    return *options, place, name, config.seed
 
 
 def _row(config, result):
     metrics = result.get("metrics", {})
     return {
         "label": config.label,
-        "attention_type": config.attention_type,
-        "positional_encoding": config.positional_encoding,
+        **{name: getattr(config, name) for name in MODEL_SETTINGS},
         "seed": config.seed,
         **{metric: metrics.get(metric, math.nan) for metric in METRICS},
         "epochs": metrics.get("epochs"),
@@ -179,6 +187,7 @@ def _row(config, result):
         "config": config,
         "history": result.get("history"),
         "provenance": result.get("provenance"),
+        **{part: result.get(part) for part in KEPT},
     }
 
 
@@ -192,10 +201,9 @@ def check_alike(configs: Sequence[Config], folder: str | os.PathLike) -> None:
     Raises:
         ResultError: if two of them have other settings.
     """
-    settings = [
-        replace(config, attention_type="none", positional_encoding=False, seed=0)
-        for config in configs
-    ]
+    plain = Config(attention_type=BASELINE)
+    model = {name: getattr(plain, name) for name in MODEL_SETTINGS}
+    settings = [replace(config, **model, seed=0) for config in configs]
     for other in settings[1:]:
         if differing := differences(settings[0], other):
             raise ResultError(

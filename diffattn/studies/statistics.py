@@ -1,7 +1,5 @@
 """Statistics of runs that share their test items, that see or don't, and of onsets."""
 
-import base64
-import binascii
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from diffattn.checks import check_int
-from diffattn.errors import UserError
 from diffattn.studies.uncertainty import LEVEL
 
 #: How often a bootstrap resamples by default.
@@ -214,53 +211,6 @@ def _resampled_means(differences, resamples, seed):
         drawn = random.multinomial(items, sizes / items, count) / items
         means.append(((rows @ columns) * drawn).sum(axis=1))
     return np.concatenate(means)
-
-
-def pack_right(right: np.ndarray) -> str:
-    """Pack which items were right into a short string, as for a JSON file.
-
-    Args:
-        right: bool array of shape (N,).
-
-    Returns:
-        "N:…", the number of items and, in base64, a bit for each: 25,000 items take
-        4,174 characters.
-
-    Raises:
-        ValueError: if `right` is not a vector of bools.
-    """
-    right = np.asarray(right)
-    if right.ndim != 1 or right.dtype != bool:
-        raise ValueError(
-            "right must be a vector of bools. "
-            f"Received: right of shape {right.shape} and dtype {right.dtype}"
-        )
-    return f"{len(right)}:{base64.b64encode(np.packbits(right).tobytes()).decode()}"
-
-
-def unpack_right(packed: str) -> np.ndarray:
-    """Unpack what `pack_right` packed.
-
-    Args:
-        packed: str.
-
-    Returns:
-        A bool array of shape (N,).
-
-    Raises:
-        UserError: if `packed` is damaged.
-    """
-    try:
-        number, _, code = packed.partition(":")
-        count, content = int(number), base64.b64decode(code, validate=True)
-    except (AttributeError, ValueError, binascii.Error) as error:
-        raise UserError(f"{packed!r:.40} is no packed list of answers") from error
-    if count < 0 or len(content) != (count + 7) // 8:
-        raise UserError(
-            f"{packed!r:.40} is no packed list of answers: it has {len(content)} bytes "
-            f"for {count} items"
-        )
-    return np.unpackbits(np.frombuffer(content, "uint8"), count=count).astype(bool)
 
 
 @dataclass(frozen=True)

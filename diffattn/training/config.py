@@ -20,6 +20,17 @@ from diffattn.names import BASELINE, MODEL_TYPES
 #: A setting that is not given: the data set's own value, or else the documented one.
 FITTING = None
 
+#: The settings that make a model, a row of a table: runs of one table may differ in
+#: these and the seed alone.
+MODEL_SETTINGS = (
+    "attention_type",
+    "positional_encoding",
+    "causal",
+    "convolution",
+    "layers",
+    "block",
+)
+
 
 def _setting(default: Any, help: str, check: Callable | None = None) -> Any:
     """A field of `Config`: its documented default, its help text and its bounds."""
@@ -37,6 +48,12 @@ def _check_attention_type(name, value):
         if "(" not in str(value):
             check_choice(name, value, (*REGISTRY, BASELINE))
         get_score(value)
+
+
+def _check_spread(name, value):
+    """Allow a standard deviation, or None for Keras's own initial embedding."""
+    if value is not None:
+        check_number(name, value, low=0)
 
 
 def _describe_data():
@@ -101,6 +118,22 @@ class Config:
     positional_encoding: bool = _setting(
         False, "add sines and cosines of its position to a token's embedding", _is_flag
     )
+    embedding_spread: float | None = _setting(
+        None,
+        "standard deviation of the normal numbers that the embedding starts from, "
+        "instead of Keras's uniform ones within 0.05",
+        _check_spread,
+    )
+    causal: bool = _setting(
+        False, "let each token attend to itself and those before it alone", _is_flag
+    )
+    convolution: int = _setting(
+        1, "tokens that a convolution before the attention sees; 1 is none", _at_least_1
+    )
+    layers: int = _setting(1, "attention layers, one after the other", _at_least_1)
+    block: bool = _setting(
+        False, "put each attention layer into a pre-norm Transformer block", _is_flag
+    )
     mask_padding: bool = _setting(
         False, "leave padding out of attention and mean", _is_flag
     )
@@ -124,7 +157,16 @@ class Config:
     )
     split_seed: int = _setting(42, "decides which those are", _is_seed)
     distance: int = _setting(
-        1, "from the one token to the other, in 'order'", _at_least_1
+        1,
+        "from the one token to the other: of the pair in 'order', of the swapped words "
+        "in 'sentences'",
+        _at_least_1,
+    )
+    repeats: int = _setting(
+        1, "how often the deciding pair stands in a text of 'order'", _at_least_1
+    )
+    pairs: int = _setting(
+        8, "pairs of key and value in a text of 'recall'", _at_least_1
     )
     seed: int = _setting(
         0, "of initial weights, order of reviews and dropout", _is_seed
@@ -142,10 +184,19 @@ class Config:
             # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
             # none on a command line.
             if value is not None:
-                kind: Any = float if setting.name == "scale" else setting.type
+                # What may also be None is a float.
+                kind: Any = setting.type if isinstance(setting.type, type) else float
                 value = kind(value)
             object.__setattr__(self, setting.name, value)
         check_heads(self.embed_dim, self.num_heads)
+        check_model(
+            attention_type=self.attention_type,
+            causal=self.causal,
+            layers=self.layers,
+            block=self.block,
+            embedding_dim=self.embedding_dim,
+            embed_dim=self.embed_dim,
+        )
         if dataset.check:
             dataset.check(self)
 
@@ -156,8 +207,20 @@ class Config:
 
     @property
     def label(self) -> str:
-        """The attention type, with "+ positions" if it has them, as tables have it."""
-        return self.attention_type + " + positions" * self.positional_encoding
+        """The model as tables name it: the attention type, and what comes with it.
+
+        For example "scaled_dot_product + positions" or "none + convolution 2". It says
+        all of `MODEL_SETTINGS`.
+        """
+        parts = {
+            self.attention_type: True,
+            "positions": self.positional_encoding,
+            "causal": self.causal,
+            f"convolution {self.convolution}": self.convolution > 1,
+            f"{self.layers} layers": self.layers > 1,
+            "block": self.block,
+        }
+        return " + ".join(part for part, is_there in parts.items() if is_there)
 
     def for_data(self) -> "Config":
         """Its settings that decide the tokens, and the usual ones of all else."""
@@ -168,6 +231,8 @@ class Config:
             "validation_split",
             "split_seed",
             "distance",
+            "repeats",
+            "pairs",
         )
         return Config(**{name: getattr(self, name) for name in names})
 
@@ -187,6 +252,41 @@ class Config:
             else:
                 words += [f"--{flag}", str(value)]
         return words
+
+
+def check_model(
+    *,
+    attention_type: str,
+    causal: bool,
+    layers: int,
+    block: bool,
+    embedding_dim: int,
+    embed_dim: int,
+) -> None:
+    """Check that the settings of a classifier go together.
+
+    Raises:
+        ValueError: if the baseline has what only attention can have, or if a block
+            cannot add its input, of `embedding_dim` features, to its output, of
+            `embed_dim`.
+    """
+    if attention_type == BASELINE:
+        usual = {
+            "causal": (causal, False),
+            "layers": (layers, 1),
+            "block": (block, False),
+        }
+        for name, (value, default) in usual.items():
+            if value != default:
+                raise ValueError(
+                    f"{name} is of the attention, which attention_type={BASELINE!r} "
+                    f"leaves out. Received: {name}={value!r}"
+                )
+    if block and embedding_dim != embed_dim:
+        raise ValueError(
+            "block=True needs as many features before the attention as after it. "
+            f"Received: embedding_dim={embedding_dim}, embed_dim={embed_dim}"
+        )
 
 
 def check_settings(**settings: Any) -> None:

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from diffattn.data.versions import STANDARDIZATION_VERSION
 from diffattn.provenance import provenance
+from diffattn.training.answers import pack_right
 from diffattn.training.checkpoint import Checkpoint
 from diffattn.training.config import Config
 from diffattn.training.model import build_classifier
@@ -37,7 +38,8 @@ def fit_and_evaluate(
 
     Returns:
         (model, result): the trained `keras.Model` from tokens to logits, and a dict
-        of ``history``, ``metrics`` and ``provenance`` as `Run` has them.
+        of ``history``, ``metrics`` and ``provenance`` as `Run` has them, and of
+        ``right``, ``tests`` and ``parameters`` where there is any of it.
 
     Raises:
         RunError: if the state in the folder is damaged or comes from other tokens.
@@ -54,12 +56,14 @@ def fit_and_evaluate(
         "epochs": len(history["loss"]),
         "kept_epoch": kept_epoch,
     }
+    kept = _kept(config, data, model)
     origin |= {
         "seconds": round(time.monotonic() - started, 1),
         "cpu_seconds": round(time.process_time() - cpu_started, 1),
         "data": data.description,
     }
-    return model, {"history": history, "metrics": metrics, "provenance": origin}
+    result = {"history": history, "metrics": metrics, **kept, "provenance": origin}
+    return model, result
 
 
 def origin_of(config: Config) -> dict:
@@ -159,8 +163,8 @@ def training_batches(
     ).prefetch(tf.data.AUTOTUNE)
 
 
-def _make_classifier(config, data):
-    settings = asdict(config)
+def _make_classifier(config, data, **other_settings):
+    settings = asdict(config) | other_settings
     names = inspect.signature(build_classifier).parameters
     model = build_classifier(
         **{name: settings[name] for name in names if name in settings},
@@ -201,6 +205,67 @@ def _measure(config, data, model):
         f"{name}_{metric}": value
         for name, (tokens, labels) in parts.items()
         for metric, value in evaluate(model, tokens, labels, config.batch_size).items()
+    }
+
+
+def _kept(config, data, model):
+    """What is kept of a run besides its figures, without what there is none of."""
+    kept = {
+        "right": _right_in_test(config, data, model),
+        "tests": _measure_tests(config, data, model),
+        "parameters": _score_parameters(model),
+    }
+    return {name: values for name, values in kept.items() if values}
+
+
+def _right_in_test(config, data, model):
+    find_right = data.task.find_right
+    if find_right is None:
+        return {}
+    tokens, labels = data.test
+    return {"test": pack_right(find_right(_logits(config, model, tokens), labels))}
+
+
+def _measure_tests(config, data, model):
+    """Measure the further test sets, whose texts may have any length."""
+    if not data.tests:
+        return {}
+    of_any_length = _make_classifier(config, data, sequence_length=None)
+    of_any_length.set_weights(model.get_weights())
+    return {
+        name: _measure_logits(data.task, _logits(config, of_any_length, tokens), labels)
+        for name, (tokens, labels) in data.tests.items()
+    }
+
+
+def _logits(config, model, tokens):
+    return model.predict(tokens, batch_size=config.batch_size, verbose=0)
+
+
+def _measure_logits(task, logits, labels):
+    """Loss, accuracy and, where texts have one answer, which were right, packed."""
+    accuracy = task.make_metric()
+    accuracy.update_state(labels, logits)
+    measured = {
+        "loss": float(task.make_loss()(labels, logits)),
+        "accuracy": float(accuracy.result()),
+    }
+    if task.find_right is not None:
+        measured["right"] = pack_right(task.find_right(logits, labels))
+    return measured
+
+
+def _score_parameters(model):
+    """The trained values of the scores' own parameters, layer by layer."""
+    return {
+        layer.name: {
+            name: np.round(
+                keras.ops.convert_to_numpy(value).astype("float64"), 6
+            ).tolist()
+            for name, value in parameters.items()
+        }
+        for layer in model.layers
+        if (parameters := getattr(layer, "score_parameters", None))
     }
 
 

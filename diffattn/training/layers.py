@@ -71,6 +71,60 @@ class MeanOverTokens(keras.layers.GlobalAveragePooling1D):
 
 
 @keras.saving.register_keras_serializable(package="diffattn")
+class LastToken(keras.layers.Layer):
+    """Takes the last token's features, padding or not: y_c = x_{T-1,c}.
+
+    It is called with a tensor of shape (B, T, F).
+
+    Args:
+        **kwargs: those of `keras.layers.Layer`.
+
+    Returns:
+        A tensor of shape (B, F), without a mask.
+    """
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return None
+
+    def call(self, inputs: Any) -> Any:
+        return inputs[:, -1]
+
+
+@keras.saving.register_keras_serializable(package="diffattn")
+class TokenConvolution(keras.layers.Conv1D):
+    """Keras's Conv1D over the tokens, to which padding is zeros.
+
+    Keras's own layer drops a mask, and takes padding for tokens. Here what the mask
+    leaves out counts as what lies beyond the text's end, NaN too. It is called with a
+    tensor of shape (B, T, F), and a boolean (or integer, 0 and 1) mask of shape (B, T)
+    which Keras fills in from what the inputs carry.
+
+    Its arguments are those of `keras.layers.Conv1D`; ``padding`` should be "same" or
+    "causal", which keep the number of tokens.
+
+    Returns:
+        A tensor of shape (B, T, filters); it carries the mask of the inputs.
+
+    Raises:
+        ValueError: on a mask of another shape, or one that is not boolean.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is not None:
+            mask = padding_mask(mask, inputs.shape[:2])
+            inputs = ops.where(ops.expand_dims(mask, 2), inputs, 0)
+        return super().call(inputs)
+
+
+@keras.saving.register_keras_serializable(package="diffattn")
 class PositionalEncoding(keras.layers.Layer):
     """Adds to each token's embedding what says where the token stands.
 

@@ -6,7 +6,7 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import RunError, UserError
 from diffattn.figures import save_figure
 from diffattn.files import check_folder, expand, read_json, write_json
-from diffattn.names import BASELINE
+from diffattn.names import BASELINE, KEPT
 from diffattn.training.config import Config
 from diffattn.training.curves import plot_history
 from diffattn.training.fit import compile_classifier, evaluate, fit_and_evaluate
@@ -50,6 +50,14 @@ class Run:
             and evaluation, since the last start), the ``data`` (name, fingerprint,
             numbers of reviews), the version of the ``standardization``, and what
             `diffattn.provenance.provenance` gives.
+        right: dict of ``test``: which test texts were answered rightly, in their
+            order, for `diffattn.training.answers.unpack_right`. Empty where a text has
+            more answers than one, and in runs from before they were kept.
+        tests: dict from the name of a further test set to its ``loss``, ``accuracy``
+            and ``right``; empty where the data set has none.
+        parameters: dict from the name of an attention layer to a dict from the name
+            of a trained parameter of its score to its values, nested lists rounded to
+            6 digits; empty where scores have none.
     """
 
     path: Path
@@ -57,6 +65,9 @@ class Run:
     history: dict
     metrics: dict
     provenance: dict
+    right: dict = field(default_factory=dict)
+    tests: dict = field(default_factory=dict)
+    parameters: dict = field(default_factory=dict)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -84,10 +95,11 @@ class Run:
 
     def document(self) -> dict:
         """Return all but path and model, as a dict of JSON values."""
-        parts = ("history", "metrics", "provenance")
+        always = ("history", "metrics", "provenance")
         return {
             "config": asdict(self.config),
-            **{part: getattr(self, part) for part in parts},
+            **{part: getattr(self, part) for part in always},
+            **{part: value for part in KEPT if (value := getattr(self, part))},
         }
 
     @keras_defaults()
@@ -119,7 +131,8 @@ class Run:
             (words, weights): the T words that the model reads, "[UNK]" for one that
             it does not know; and a NumPy array of shape (H, T, T), for
             ``differential`` (H, T, T, d), in which row i is what word i attends to.
-            Padding, where it is attended to, is left out.
+            Padding, where it is attended to, is left out. They are the first
+            attention layer's, where there are several.
 
         Raises:
             ValueError: if the run is of the baseline, which has no attention.
@@ -128,11 +141,10 @@ class Run:
             raise ValueError("the baseline, attention_type='none', has no attention")
         vectorizer, classifier = self.model.layers[1:3]
         tokens = vectorizer(tf.constant([text]))
-        x = classifier.get_layer("embedding")(tokens)
-        if self.config.positional_encoding:
-            x = classifier.get_layer("positions")(x)
         layer = classifier.get_layer("attention")
-        _, weights = layer(x, return_attention_scores=True)
+        x = keras.Model(classifier.input, layer.input)(tokens)
+        causal = self.config.causal
+        _, weights = layer(x, use_causal_mask=causal, return_attention_scores=True)
         vocabulary = vectorizer.get_vocabulary()
         words = [str(vocabulary[token]) for token in tokens[0].numpy() if token]
         count = len(words)

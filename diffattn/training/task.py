@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from diffattn.checks import check_choice
-from diffattn.training.layers import MeanOverTokens
+from diffattn.training.layers import LastToken, MeanOverTokens
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class Task:
         activation: from logits to probabilities: "sigmoid" or "softmax".
         format_answer: function from the probabilities of one text to what
             ``diffattn predict`` prints.
+        find_right: function from the logits (N, outputs) and the labels (N,) to a bool
+            array (N,), True where the answer is right, as the metric counts it; or
+            None where a text has more answers than one.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Task:
     make_metric: Callable[[], keras.metrics.Metric]
     activation: str
     format_answer: Callable[[np.ndarray], str]
+    find_right: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 def get_task(name: str) -> Task:
@@ -50,6 +54,26 @@ def mean_over_tokens() -> keras.layers.Layer:
     return MeanOverTokens(data_format="channels_last", name="mean")
 
 
+def last_token() -> keras.layers.Layer:
+    """Make what takes the last token, the place where the answer is asked for."""
+    return LastToken(name="last")
+
+
+def _count_values(labels):
+    """The number V of different labels, which are 0 to V − 1.
+
+    Raises:
+        ValueError: if one of them is missing, which no training would learn.
+    """
+    found = np.unique(labels)
+    if not np.array_equal(found, np.arange(len(found))):
+        raise ValueError(
+            "the training labels must be all of 0 to the highest. "
+            f"Received: {len(found)} different labels from {found[0]} to {found[-1]}"
+        )
+    return len(found)
+
+
 #: The tasks by name.
 TASKS: dict[str, Task] = {
     "sentiment": Task(
@@ -62,5 +86,18 @@ TASKS: dict[str, Task] = {
         ),
         activation="sigmoid",
         format_answer=lambda probabilities: f"{probabilities:.4f}",
+        find_right=lambda logits, labels: (logits[:, 0] > 0) == (labels == 1),
+    ),
+    # The texts of a part are all equally long, and as long as the classifier reads:
+    # padding would stand where the answer is read.
+    "recall": Task(
+        "recall",
+        pool=last_token,
+        count_outputs=_count_values,
+        make_loss=lambda: keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        make_metric=lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+        activation="softmax",
+        format_answer=lambda probabilities: f"v{probabilities.argmax()}",
+        find_right=lambda logits, labels: logits.argmax(axis=-1) == labels,
     ),
 }

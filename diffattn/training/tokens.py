@@ -1,12 +1,13 @@
 """A data set as the classifier takes it: tokens and labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
 
 from diffattn.data.datasets import load_data
 from diffattn.data.standardization import make_vectorizer, vectorize
+from diffattn.data.texts import standardized_words
 from diffattn.errors import UserError
 from diffattn.training.config import Config
 from diffattn.training.task import Task, get_task
@@ -21,6 +22,8 @@ class Tokenized:
         train, validation, test: pairs (tokens of shape (N, L), labels (N,)).
         description: dict of the data's name, fingerprint and numbers of reviews.
         task: what the labels mean.
+        tests: dict from the name of a further test set to such a pair, as long as its
+            longest text.
     """
 
     vectorizer: keras.layers.TextVectorization
@@ -29,6 +32,7 @@ class Tokenized:
     test: tuple[np.ndarray, np.ndarray]
     description: dict
     task: Task
+    tests: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 def tokenize(config: Config, progress: bool = False) -> Tokenized:
@@ -61,7 +65,21 @@ def tokenize(config: Config, progress: bool = False) -> Tokenized:
         test=tokens_and_labels(reviews.test),
         description=reviews.describe(),
         task=get_task(config.dataset.task),
+        tests={
+            name: (
+                vectorize(_lengthened(vectorizer, part.texts), part.texts),
+                part.labels,
+            )
+            for name, part in reviews.tests.items()
+        },
     )
+
+
+def _lengthened(vectorizer, texts):
+    """The vectorizer with the same vocabulary that cuts none of the texts."""
+    longest = max(len(words) for words in standardized_words(texts))
+    settings = {**vectorizer.get_config(), "output_sequence_length": max(1, longest)}
+    return keras.layers.TextVectorization(**settings)
 
 
 def check_backend() -> None:

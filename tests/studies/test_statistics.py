@@ -5,14 +5,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from diffattn.errors import UserError
 from diffattn.studies.statistics import (
     fit_power_law,
     holm,
-    pack_right,
     proportion,
     resample,
-    unpack_right,
 )
 from diffattn.studies.uncertainty import estimate
 
@@ -151,30 +148,6 @@ def test_what_never_varies_has_no_error():
     assert (resample(right, right).mean, resample(right, right).p_value) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("count", [0, 1, 7, 8, 9, 25_000])
-def test_packed_answers_come_back(count):
-    right = np.random.default_rng(count).random(count) < 0.8
-    packed = pack_right(right)
-    assert unpack_right(packed).tolist() == right.tolist()
-    assert unpack_right(packed).dtype == bool
-    assert packed.isascii()
-    assert len(packed) < 24 + count / 6 * 1.01
-
-
-def test_packed_answers_are_bits_in_base64():
-    """By hand: 1010 0000 1000 0000 is A0 80, in base64 oIA=."""
-    right = np.array([1, 0, 1, 0, 0, 0, 0, 0, 1], bool)
-    assert pack_right(right) == "9:oIA="
-
-
-@pytest.mark.parametrize(
-    "damaged", ["", "9", "x:oIA=", "9:oIA", "8:oIA=", "17:oIA=", "-1:", "9:o A=", None]
-)
-def test_damaged_answers_are_refused(damaged):
-    with pytest.raises(UserError, match="is no packed list of answers"):
-        unpack_right(damaged)
-
-
 LENGTHS = np.repeat([24.0, 50, 100, 200], 5)
 
 
@@ -266,7 +239,6 @@ SQUARE = np.zeros((2, 2))
         (lambda: resample(SQUARE, resamples=1), "resamples must be .*resamples=1"),
         (lambda: resample(SQUARE, seed=-1), "seed must be an integer.*seed=-1"),
         (lambda: resample(SQUARE, level=0), "level must be .*level=0"),
-        (lambda: pack_right([1, 0]), "right must be a vector of bools.*int64"),
         (lambda: fit_power_law([1, 2], [1]), "equally many. Received: 2, 1 and 1"),
         (lambda: fit_power_law([1, 0], [1, 1]), "x must be positive numbers"),
         (lambda: fit_power_law([1, 2], [1, math.inf]), "y must be positive numbers"),
