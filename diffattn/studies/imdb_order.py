@@ -169,12 +169,10 @@ def _table_of_tuning(runs):
                  for n in range(1, len(DRAWS) + 1))]
         for name in by_draw.index
     ]  # fmt: skip
-    headers = [
-        "model",
-        *(f"rate {rate:g}, spread {spread:g}" for rate, spread in DRAWS),
-    ]
+    draws = [f"rate {rate:g}, spread {spread:g}" for rate, spread in DRAWS]
     note = "Validation accuracy of one run each, with a seed that is used nowhere else."
-    return Table("IMDB: tuning on the validation set", headers, rows, [note])
+    title = "IMDB: tuning on the validation set"
+    return Table(title, ["model", *draws], rows, [note])
 
 
 def draw(runs: "DataFrame") -> "dict[str, Figure]":

@@ -65,7 +65,7 @@ def draw(runs: "DataFrame") -> "dict[str, Figure]":
 STUDY = Study(
     "length",
     "What is learned on 24 tokens, how far does it hold?",
-    {GRID: grid(MODELS, seeds=10, data="order-lengths")},
+    {GRID: grid(MODELS, seeds=10, data="order-lengths", epochs=12)},
     report=report,
     figures=draw,
 )

@@ -69,8 +69,8 @@ def fits(onset_frame: "DataFrame") -> "dict[str, PowerLaw]":
         onset_frame: as `onsets` returns it.
 
     Returns:
-        A dict from "length" and "repeats" to the `diffattn.studies.statistics.PowerLaw`,
-        without what there are too few runs for.
+        A dict from "length" and "repeats" to the fits, as
+        `diffattn.studies.statistics.PowerLaw`; without what has too few runs.
     """
     from diffattn.studies.statistics import fit_power_law
 

@@ -41,11 +41,17 @@ FEWER: tuple[Model, ...] = (
     TWO_LAYERS_WITH_POSITIONS,
 )
 
+
+def _at_slot(models, pairs, seeds):
+    length = 2 * pairs + 2  # the pairs, the query and the slot
+    return grid(models, seeds, data="recall", pairs=pairs, sequence_length=length)
+
+
 _GRIDS = {
-    "recall/slot-8-pairs": grid(MODELS, seeds=10, data="recall", pairs=8),
+    "recall/slot-8-pairs": _at_slot(MODELS, 8, seeds=10),
     "recall/query-8-pairs": grid(MODELS, seeds=5, data="recall-query", pairs=8),
     **{
-        f"recall/slot-{pairs}-pairs": grid(FEWER, seeds=5, data="recall", pairs=pairs)
+        f"recall/slot-{pairs}-pairs": _at_slot(FEWER, pairs, seeds=5)
         for pairs in (4, 16, 32)
     },
 }

@@ -1,7 +1,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from diffattn.training.answers import pack_right
 
 from diffattn.studies.answers import (
     accuracy_of_tests,
@@ -10,6 +9,7 @@ from diffattn.studies.answers import (
     learned_values,
 )
 from diffattn.studies.statistics import resample
+from diffattn.training.answers import pack_right
 
 
 def frame(rights, label="a", grid="g"):

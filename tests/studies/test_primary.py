@@ -1,12 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from diffattn.training.answers import pack_right
 
 from diffattn.studies import primary
 from diffattn.studies.models import DIFFERENCE, SUM, label
 from diffattn.studies.primary import PRIMARY, best_rival, judge_all, tables_of_primary
 from diffattn.studies.statistics import holm, resample
+from diffattn.training.answers import pack_right
 
 ITEMS = 400
 
