@@ -7,7 +7,7 @@ from diffattn.names import METRICS, MODEL_TYPES
 from diffattn.studies.results import read_results, result_path
 
 
-def store(folder, configs, metrics):
+def store(folder, configs, metrics, extra=lambda config: {}):
     """Write results, and read them.
 
     Args:
@@ -15,11 +15,12 @@ def store(folder, configs, metrics):
         configs: list of `Config`.
         metrics: function of a configuration to the value of all its metrics, to a dict
             of them, or to the text of an error.
+        extra: function of a configuration to a dict of what else the result has.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for config in configs:
         made = metrics(config)
-        document = {"config": asdict(config), "provenance": {}}
+        document = {"config": asdict(config), "provenance": {}, **extra(config)}
         if isinstance(made, str):
             document["error"] = made
         elif isinstance(made, dict):
