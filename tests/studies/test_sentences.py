@@ -4,7 +4,7 @@ from stored_results import store
 
 from diffattn.studies.models import DIFFERENCE, LEARNED, RIVALS, label
 from diffattn.studies.results import read_results
-from diffattn.studies.sentences import ALL, BEST_RIVALS, STUDY
+from diffattn.studies.sentences import BEST_RIVALS, BLIND, SEEING, STUDY
 from diffattn.training.answers import pack_right
 
 
@@ -18,6 +18,9 @@ def answers(config):
     if config.label == LEARNED:
         result["parameters"] = {"attention": {"coefficient": [-1.0, 0.1] * 4}}
     return result
+
+
+ALL = (*SEEING, *BLIND)
 
 
 @pytest.fixture(scope="module")
