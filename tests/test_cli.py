@@ -76,8 +76,12 @@ def options_in_help(command):
     """What the help says of each option, in a line."""
     text = diffattn(command, "--help").stdout
     options = re.findall(r"^  --([\w-]+)((?:.|\n {3,})*)", text, re.MULTILINE)
+    # argparse breaks lines behind a hyphen, too.
     return {
-        name.replace("-", "_"): re.sub(r"\s+", " ", words) for name, words in options
+        name.replace("-", "_"): re.sub(
+            r"\s+", " ", re.sub(r"(?<=\w)-\n\s+", "-", words)
+        )
+        for name, words in options
     }
 
 
@@ -107,7 +111,7 @@ def test_the_help_names_the_defaults_that_hold(command, data):
 def test_the_help_names_every_attention_type():
     text = re.sub(r"\s+", " ", diffattn("train", "--help").stdout)
     assert "scaled_dot_product, cosine_similarity, l1_norm, l2_norm" in text
-    assert "layer (default: 512; for sample 32, for order 64)" in text
+    assert "layer (default: 512; for sample 32, for order 64, " in text
     text = re.sub(r"\s+", " ", diffattn("evaluate", "--help").stdout)
     assert "'sample', 'order', 'imdb' or a path" in text
 
