@@ -1,4 +1,4 @@
-"""Arguments checked before any work: each error names the argument and the value."""
+"""Check arguments before any work: each error names the argument and the value."""
 
 import math
 import numbers
@@ -8,7 +8,7 @@ from typing import Any
 
 def check_choice(name: str, value: Any, choices: Iterable) -> None:
     """Raise a ValueError that lists the choices unless `value` is one of them."""
-    if value not in list(choices):  # a dict would want to hash it
+    if value not in list(choices):  # a dict would need a hashable value
         listed = ", ".join(map(str, choices))
         raise ValueError(f"{name} must be one of {listed}. Received: {name}={value!r}")
 

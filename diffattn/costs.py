@@ -1,4 +1,4 @@
-"""What each score costs: the measurements of `benchmarks/`, read and compared."""
+"""Read and compare what each score costs, as `benchmarks/` measured it."""
 
 import json
 import os
@@ -12,17 +12,18 @@ from diffattn.errors import ResultError
 from diffattn.figures import OTHER, color, new_figure, with_defaults
 from diffattn.files import result_files
 
-#: Growth is read off the longest sizes: before, a constant part hides it.
-_LAST = 3
+#: How many of the largest sizes give the exponent of growth; a constant cost hides it
+#: at small ones.
+_LARGEST = 3
 
 
 class Ratio(NamedTuple):
-    """How many times as much one case takes as another.
+    """One case's cost as a multiple of another's.
 
     Attributes:
-        median: of the ratios, each within one round.
-        low, high: the smallest and the largest of them.
-        rounds: how many there are.
+        median: of the ratios within each round.
+        low, high: the smallest and the largest of those ratios.
+        rounds: the number of rounds.
     """
 
     median: float
@@ -37,10 +38,10 @@ class Ratio(NamedTuple):
 
 
 def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
-    """The benchmarks' results in a folder.
+    """Read the benchmarks' results in a folder.
 
     Args:
-        folder: where `python -m benchmarks` has written them.
+        folder: where `python -m benchmarks` wrote them.
 
     Returns:
         A dict from a benchmark's name to its measurements. Each is a dict of
@@ -49,8 +50,8 @@ def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
         its process in bytes, before the first step and in all; or ``error``.
 
     Raises:
-        ResultError: if there is no such folder or no result in it, or if a JSON file
-            in it is no benchmark's result.
+        ResultError: if the folder is missing or has no results, or if a JSON file in
+            it is not a benchmark's result.
     """
     return {path.stem: _read(path) for path in result_files(folder)}
 
@@ -65,7 +66,7 @@ def _read(path):
 
 
 def select(measured: list[dict], case: str, **size: Any) -> list[dict]:
-    """Pick the measurements of one case and size that did not fail."""
+    """Select the successful measurements of one case and size."""
     wanted = {"case": case, **size}
     return [
         entry
@@ -81,11 +82,11 @@ def ratio(
     """Compare a case with another, round by round.
 
     Args:
-        measured: measurements, as `read_costs` gives them.
+        measured: measurements, as `read_costs` returns them.
         case, other: names of cases.
-        key: what of them: ``seconds``, ``peak_memory`` (of the whole process), or
-            ``memory`` (what the steps add to it).
-        **size: what else of ``what`` must agree, as ``batch``.
+        key: the quantity to compare: ``seconds``, ``peak_memory`` (of the whole
+            process), or ``memory`` (what the steps add to it).
+        **size: further entries of ``what`` that must match, such as ``batch``.
 
     Returns:
         A `Ratio`, case / other; None if no round has both.
@@ -113,16 +114,16 @@ def growth(measured: list[dict], case: str, axis: str, **fixed: Any) -> dict:
     """Measure how a step grows along one axis.
 
     Args:
-        measured: measurements, as `read_costs` gives them.
+        measured: measurements, as `read_costs` returns them.
         case: the case's name.
         axis: ``tokens`` or ``embed-dim``.
-        **fixed: the sizes that stay as they are.
+        **fixed: the sizes along the other axes.
 
     Returns:
-        A dict of arrays ``x`` (along the axis), ``seconds`` and ``memory`` (bytes
-        that the steps add to their process), and the exponents of both,
-        ``time_exponent`` and ``memory_exponent``: the slopes of straight lines
-        through the logarithms of the three largest sizes.
+        A dict of arrays ``x`` (the sizes), ``seconds`` and ``memory`` (bytes that the
+        steps add to their process), and of their exponents, ``time_exponent`` and
+        ``memory_exponent``: the slopes of straight lines fitted to the logarithms at
+        the three largest sizes.
     """
     entries = sorted(
         select(measured, case, **fixed), key=lambda entry: entry["what"][axis]
@@ -140,7 +141,7 @@ def growth(measured: list[dict], case: str, axis: str, **fixed: Any) -> dict:
 
 
 def _slope(x, y):
-    return float(np.polyfit(np.log(x[-_LAST:]), np.log(y[-_LAST:]), 1)[0])
+    return float(np.polyfit(np.log(x[-_LARGEST:]), np.log(y[-_LARGEST:]), 1)[0])
 
 
 @with_defaults
@@ -148,29 +149,28 @@ def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
     """Plot time and memory of a training step, as multiples of one of them.
 
     Args:
-        ratios: dict from a case to its time and its memory
-            (`Ratio`), those of `unit` being 1. A dot is the median,
-            a line goes from the smallest to the largest; a ratio of 0, which a
-            logarithmic axis has no place for, is left out.
+        ratios: dict from a case to the `Ratio` of its time and that of its memory to
+            those of `unit`. A dot marks the median, a line goes from the smallest to
+            the largest. The axis is logarithmic, so a ratio of 0 is left out.
         unit: the name of the case that the others are compared with.
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     names = list(ratios)[::-1]
     figure, panels = new_figure(8, 4, 2, sharey=True)
     for axes, label, column in zip(
         panels, ("time", "memory"), zip(*ratios.values(), strict=True), strict=True
     ):
-        for row, (name, found) in enumerate(zip(names, column[::-1], strict=True)):
-            if found.low <= 0:
+        for row, (name, cost) in enumerate(zip(names, column[::-1], strict=True)):
+            if cost.low <= 0:
                 continue
             shade = color(name)
-            axes.plot([found.low, found.high], [row, row], color=shade, linewidth=3)
-            axes.plot(found.median, row, "o", color=shade)
+            axes.plot([cost.low, cost.high], [row, row], color=shade, linewidth=3)
+            axes.plot(cost.median, row, "o", color=shade)
             axes.annotate(
-                f"{found.median:.2f}",
-                (found.high, row),
+                f"{cost.median:.2f}",
+                (cost.high, row),
                 (8, 0),
                 textcoords="offset points",
                 va="center",
@@ -192,20 +192,20 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
 
     Args:
         curves: dict from a case to what `growth` returns.
-        label: of the axis along which they grow.
+        label: the label of the axis along which they grow.
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     figure, panels = new_figure(8, 4, 2)
     for axes, key, unit in zip(
         panels, ("seconds", "memory"), ("seconds a step", "GB a step"), strict=True
     ):
-        for name, found in curves.items():
-            values = found[key] / (1e9 if key == "memory" else 1)
+        for name, curve in curves.items():
+            values = curve[key] / (1e9 if key == "memory" else 1)
             shade = color(name)
             axes.loglog(
-                found["x"],
+                curve["x"],
                 values,
                 marker="o",
                 markersize=4,

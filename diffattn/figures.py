@@ -1,9 +1,9 @@
-"""The style of all figures, and the picture of attention weights.
+"""The common style of all figures, and the plot of attention weights.
 
-What draws one thing else stands with that thing: learning curves in
-`diffattn.training.curves`, costs in `diffattn.costs`, many runs in
-`diffattn.studies.figures`. All look the same whatever the user's ``matplotlibrc``
-says: each is made and drawn with Matplotlib's own defaults.
+Other plots live beside what they show: learning curves in `diffattn.training.curves`,
+costs in `diffattn.costs`, many runs in `diffattn.studies.figures`. They do not depend
+on the user's ``matplotlibrc``, because each is made and drawn with Matplotlib's own
+defaults.
 """
 
 import io
@@ -20,7 +20,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 #: One colour for each of the six scores and the baseline: the palette of Okabe and Ito,
-#: which the colour-blind can tell apart.
+#: which colour-blind readers can tell apart.
 COLORS = {
     "none": "#555555",
     "scaled_dot_product": "#0072B2",
@@ -31,11 +31,11 @@ COLORS = {
     "differential": "#D55E00",
 }
 
-#: What new scores get, in the order in which they are registered: colours by Paul Tol
-#: that the colour-blind can tell from those above and from each other.
+#: The colours of new scores, in the order of registration: Paul Tol's, which
+#: colour-blind readers can tell from those above and from each other.
 NEW_COLORS = ("#332288", "#661100", "#DDCC77", "#000000", "#FFAABB", "#117733")
 
-#: What is no score, as another package's layer.
+#: The colour of anything that is not a score, such as another package's layer.
 OTHER = "#888888"
 
 
@@ -46,8 +46,8 @@ def color(name: str) -> str:
         name: an attention type, with options or without, "none" or anything else.
 
     Returns:
-        "#RRGGBB": of `COLORS`, or for a new score that is registered, a colour of its
-        own; `OTHER` for what is no score.
+        "#RRGGBB": from `COLORS`, or a colour of its own for a new registered score;
+        `OTHER` for anything that is not a score.
     """
     name = name.split("(")[0]
     if name in COLORS:
@@ -58,18 +58,18 @@ def color(name: str) -> str:
     place = new.index(name)
     if place < len(NEW_COLORS):
         return NEW_COLORS[place]
-    # Steps of the golden ratio never meet, but so many nobody can tell apart.
+    # Steps of the golden ratio never repeat a hue, but nobody can tell so many apart.
     return to_hex(hsv_to_rgb(0.618034 * place % 1, 0.7, 0.6))
 
 
 def _registered_scores():
-    # A program that has not loaded the registry has registered nothing; to draw a
-    # stored result, it need not load Keras.
+    # A program that has not loaded the registry has registered no new score, so
+    # drawing a stored result does not load Keras.
     scores = sys.modules.get("diffattn.attention.scores")
     return scores.REGISTRY if scores else ()
 
 
-#: All settings but the backend, which is how a figure gets onto a screen.
+#: All settings except the backend, which only shows figures on a screen.
 _DEFAULTS = {
     name: value for name, value in rcParamsDefault.items() if name != "backend"
 }
@@ -87,7 +87,7 @@ def with_defaults(function: Callable) -> Callable:
 
 
 class _Figure(Figure):
-    """A figure that is drawn with the defaults too: fonts are looked up only then."""
+    """A figure drawn with the defaults too: Matplotlib looks up fonts only then."""
 
     draw = with_defaults(Figure.draw)
     get_tightbbox = with_defaults(Figure.get_tightbbox)
@@ -98,12 +98,14 @@ class _Figure(Figure):
 def new_figure(
     width: float, height: float, columns: int = 1, *, rows: int = 1, **options: Any
 ) -> tuple[Figure, Any]:
-    """Make a figure in the style of all others: on white, in dark mode too, open above.
+    """Make a figure in the common style: no top or right spine, on white.
+
+    The background is opaque, so that the figure stays legible in dark mode.
 
     Args:
         width, height: in inches.
         columns, rows: numbers of panels side by side, and one above the other.
-        **options: for `Figure.subplots`, as ``sharey``.
+        **options: for `Figure.subplots`, such as ``sharey``.
 
     Returns:
         (figure, axes): a `matplotlib.figure.Figure`, and its `Axes` or, with more than
@@ -120,7 +122,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 160) -> None:
 
     Args:
         figure: the figure.
-        path: the file's.
+        path: where to save it.
         dpi: dots per inch.
     """
     png = io.BytesIO()
@@ -134,16 +136,16 @@ def plot_weights(
     weights: np.ndarray,
     titles: Sequence[str] | None = None,
 ) -> Figure:
-    """Plot attention weights as coloured tables, side by side.
+    """Plot attention weights as heat maps, side by side.
 
     Args:
         words: the T words.
-        weights: array of shape (N, T, T), one table each; row i is what word i
+        weights: array of shape (N, T, T), N heat maps; row i shows what word i
             attends to.
-        titles: the N tables' titles; "head 0" and so on by default.
+        titles: the N titles; "head 0" and so on by default.
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     count = len(weights)
     side = min(0.6 + 0.28 * len(words), 7.2 / count)

@@ -1,4 +1,4 @@
-"""Folders and files: refused before the work, or written whole."""
+"""Check folders before the work begins, list them, and write files whole."""
 
 import json
 import os
@@ -10,10 +10,10 @@ from diffattn.errors import ResultError, RunError, UserError
 def expand(path: str | os.PathLike) -> Path:
     """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
 
-    A shell does this for a word of its own, but not after ``--output=`` or in quotes.
+    A shell does this at the start of a word, but not after ``--output=`` or in quotes.
 
     Args:
-        path: as a user writes it.
+        path: as the user typed it.
 
     Returns:
         The `pathlib.Path`.
@@ -30,23 +30,23 @@ def expand(path: str | os.PathLike) -> Path:
 
 
 def json_files(folder: str | os.PathLike) -> list[Path]:
-    """List the JSON files in a folder, but none whose name begins with a dot.
+    """List the JSON files in a folder, except those whose names begin with a dot.
 
-    Such files are other programs' own: macOS, for example, leaves ``._NAME.json``
-    beside NAME.json on drives of other systems.
+    Other programs leave those: macOS, for example, writes ``._NAME.json`` beside
+    NAME.json on drives with another file system.
 
     Args:
         folder: the folder.
 
     Returns:
-        The paths, sorted; none if there is no such folder.
+        The paths, sorted; an empty list if there is no such folder.
     """
     paths = expand(folder).glob("*.json")
     return sorted(path for path in paths if not path.name.startswith("."))
 
 
 def result_files(folder: str | os.PathLike) -> list[Path]:
-    """List the JSON files in a folder of results, of which there must be one.
+    """List the JSON files in a folder of results, at least one.
 
     Args:
         folder: the folder.
@@ -55,7 +55,7 @@ def result_files(folder: str | os.PathLike) -> list[Path]:
         The paths, sorted.
 
     Raises:
-        ResultError: if there is no such folder, or no JSON file in it.
+        ResultError: if the folder is missing or has no JSON file.
     """
     if not expand(folder).is_dir():
         raise ResultError(f"there is no folder {folder}")
@@ -65,26 +65,26 @@ def result_files(folder: str | os.PathLike) -> list[Path]:
 
 
 def check_folder(path: str | os.PathLike) -> None:
-    """See that a folder is there or can be made, before the work for it is done.
+    """Check that a folder is writable or can be made, before the work that fills it.
 
     Raises:
         UserError: if something else is in its place, or it may not be written.
     """
     path = expand(path)
-    # A link to nothing is there too, and in the way.
-    there = next(p for p in (path, *path.parents) if os.path.lexists(p))
-    if not (there.is_dir() and os.access(there, os.W_OK)):
+    # lexists, because a broken link is in the way too.
+    existing = next(p for p in (path, *path.parents) if os.path.lexists(p))
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
         raise UserError(
-            f"cannot make the folder {path}: {there} is no folder that may be written"
+            f"cannot make the folder {path}: {existing} is not a writable folder"
         )
 
 
 def write_json(path: Path, document: object) -> None:
-    """Write a file whole or not at all.
+    """Write JSON values to a file, whole or not at all.
 
     Args:
-        path: the file's.
-        document: JSON values.
+        path: where to write them.
+        document: the values.
     """
     new = path.with_suffix(".new")
     new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -92,13 +92,13 @@ def write_json(path: Path, document: object) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """Read a file of a run's folder.
+    """Read a JSON file from a run's folder.
 
     Args:
-        path: the file's.
+        path: the file.
 
     Returns:
-        JSON values.
+        Its JSON values.
 
     Raises:
         RunError: if the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Where a number comes from: versions, commit, machine and time."""
+"""Record where a result comes from: versions, commit, machine and time."""
 
 import os
 import platform
@@ -16,12 +16,12 @@ _PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 def provenance() -> dict:
-    """What a result was made with.
+    """Describe the software and the machine that produce a result.
 
     Returns:
         A dict of JSON values: ``time`` (UTC, ISO 8601), ``versions`` of Python
         and the packages, Keras's ``backend``, the ``commit`` of the package's
-        checkout (with "+changes" where files differ from it, None outside a
+        checkout (followed by "+changes" if files differ from it; None outside a
         checkout), and the ``machine``: system, processor and number of cores.
     """
     return {
@@ -42,16 +42,16 @@ def provenance() -> dict:
 
 
 def _version(package):
-    """None for what is neither installed nor imported."""
+    """Return a package's version, None if it is neither installed nor imported."""
     try:
         return version(package)
-    except PackageNotFoundError:  # installed by another name, as tensorflow-cpu
+    except PackageNotFoundError:  # installed by another name, such as tensorflow-cpu
         return getattr(sys.modules.get(package), "__version__", None)
 
 
 def _commit():
     folder = Path(__file__).parent
-    # Installed inside somebody else's checkout, its commit would say nothing.
+    # The commit says nothing if the package is installed inside another checkout.
     if _git(folder, "ls-files", "--error-unmatch", __file__) is None:
         return None
     commit = _git(folder, "rev-parse", "HEAD")
@@ -60,13 +60,13 @@ def _commit():
 
 
 def _git(folder, *arguments):
-    """What git answers, None where it does not."""
+    """Return what git prints, None if it fails."""
     try:
         answer = subprocess.run(
             ["git", "-C", folder, *arguments],
             capture_output=True,
             text=True,
-            errors="replace",  # a file's name can be anything
+            errors="replace",  # file names need not be text
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):

@@ -1,8 +1,8 @@
-"""Makes the package's layers known to Keras as soon as Keras is there.
+"""Register the package's layers with Keras as soon as Keras is imported.
 
-`keras.models.load_model` finds a layer by the name that it has registered, which it
-does when its module is imported. This imports those modules right after Keras, so that
-``import diffattn`` does, and need not wait for Keras itself.
+`keras.models.load_model` looks a layer up by the name under which its module registers
+it on import. ``import diffattn`` should be enough for that without loading Keras, so
+the modules are imported right after Keras.
 """
 
 import sys
@@ -10,7 +10,7 @@ from functools import partial
 from importlib import import_module
 from importlib.abc import MetaPathFinder
 
-#: The modules with what a saved model may contain, by the backends that have it.
+#: The modules that define what a saved model may contain, and the backends they run on.
 MODULES = {
     "diffattn.attention.layer": ("tensorflow", "jax", "torch"),
     "diffattn.training.layers": ("tensorflow", "jax", "torch"),
@@ -19,7 +19,7 @@ MODULES = {
 
 
 def register() -> None:
-    """Import the modules in `MODULES` now, or right after Keras."""
+    """Import `MODULES` now, or right after Keras."""
     if "keras" in sys.modules:
         _import_modules()
     else:
@@ -34,7 +34,7 @@ def _import_modules():
 
 
 class _AfterKeras(MetaPathFinder):
-    """Has Keras imported as ever, then the modules, and goes."""
+    """Lets Keras be imported as usual, then imports `MODULES` and removes itself."""
 
     def find_spec(self, name, path, target=None):
         if name != "keras":

@@ -363,7 +363,7 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
     out, err = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in err
-    (hint,) = re.findall(r"to go on: diffattn (train --resume .*)\n", out)
+    (hint,) = re.findall(r"to resume: diffattn (train --resume .*)\n", out)
     answer = diffattn(*shlex.split(hint))
     assert answer.returncode == 0, answer.stderr
     assert "Epoch 1/3" not in answer.stdout

@@ -50,12 +50,12 @@ def test_growth_finds_known_exponents():
         entry("a", 0, 3.0 * tokens**2, tokens, 7.0 * tokens**1.5)
         for tokens in (1000, 125, 500, 250)
     ]
-    constant = entry("a", 0, 9e6, 8, 9e6)  # hides the growth of the short ones
-    found = growth([*measured, constant, entry("b", 0, 1.0, 7)], "a", "tokens")
-    assert list(found["x"]) == [8, 125, 250, 500, 1000]
-    assert found["time_exponent"] == pytest.approx(2)
-    assert found["memory_exponent"] == pytest.approx(1.5)
-    np.testing.assert_allclose(found["memory"][1:], 7.0 * found["x"][1:] ** 1.5)
+    constant = entry("a", 0, 9e6, 8, 9e6)  # a constant cost hides growth at small sizes
+    curve = growth([*measured, constant, entry("b", 0, 1.0, 7)], "a", "tokens")
+    assert list(curve["x"]) == [8, 125, 250, 500, 1000]
+    assert curve["time_exponent"] == pytest.approx(2)
+    assert curve["memory_exponent"] == pytest.approx(1.5)
+    np.testing.assert_allclose(curve["memory"][1:], 7.0 * curve["x"][1:] ** 1.5)
 
 
 def test_results_are_read_by_name(tmp_path):
@@ -65,24 +65,24 @@ def test_results_are_read_by_name(tmp_path):
     assert read_costs(tmp_path) == {"steps": [1, 2]}
 
 
-def test_a_cost_is_its_median_between_its_extremes():
+def test_a_cost_is_plotted_as_its_median_between_its_extremes():
     ratios = {
         "l1_norm": (Ratio(2.0, 1.5, 4.0, 3), Ratio(1.1, 1.0, 1.2, 3)),
         "torch": (Ratio(0.5, 0.4, 0.6, 3), Ratio(0.0, 0.0, 0.0, 3)),
     }
     time, memory = plot_costs(ratios, "Keras's layer").axes
     assert time.get_xlabel() == "time, Keras's layer = 1"
-    # From below: PyTorch's, then the score's, then the line at 1.
+    # From the bottom: PyTorch's, then the score's, then the line at 1.
     line, dot, other_line, other_dot, _ = time.lines
-    shown = [[*part.get_xdata()] for part in (line, dot, other_line, other_dot)]
-    assert shown == [[0.4, 0.6], [0.5], [1.5, 4.0], [2.0]]
+    x = [[*part.get_xdata()] for part in (line, dot, other_line, other_dot)]
+    assert x == [[0.4, 0.6], [0.5], [1.5, 4.0], [2.0]]
     assert (line.get_color(), other_line.get_color()) == (OTHER, COLORS["l1_norm"])
     assert [text.get_text() for text in time.texts] == ["0.50", "2.00"]
-    # A logarithmic axis has no place for 0.
+    # A logarithmic axis cannot show 0.
     assert [text.get_text() for text in memory.texts] == ["1.10"]
 
 
-def test_growth_is_drawn_in_gigabytes_and_what_is_no_score_is_dashed(monkeypatch):
+def test_growth_is_plotted_in_gigabytes_and_dashed_for_other_layers(monkeypatch):
     monkeypatch.setitem(REGISTRY, "a_new_score", get_score("l1_norm"))
     measured = [
         entry(case, 0, 3.0 * tokens**2, tokens, 1e9 * tokens)
@@ -99,7 +99,7 @@ def test_growth_is_drawn_in_gigabytes_and_what_is_no_score_is_dashed(monkeypatch
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3"])
-def test_a_file_that_is_no_benchmarks_is_named(text, tmp_path):
+def test_a_file_without_benchmark_results_is_named(text, tmp_path):
     (tmp_path / "steps.json").write_text(text)
     with pytest.raises(ResultError, match=r"steps\.json is not a benchmark's result"):
         read_costs(tmp_path)

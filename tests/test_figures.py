@@ -22,9 +22,10 @@ from diffattn.figures import (
 )
 from diffattn.names import MODEL_TYPES
 
-#: What the eye sees in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
+#: From linear RGB to what an eye sees, also in linear RGB (Machado, Oliveira and
+#: Fernandes 2009, severity 1).
 EYES = {
-    "usual": np.eye(3),
+    "normal": np.eye(3),
     "protanopia": [
         [0.152286, 1.052583, -0.204868],
         [0.114503, 0.786281, 0.099216],
@@ -44,7 +45,7 @@ EYES = {
 
 
 def lab(name, eye):
-    """CIELAB of "#RRGGBB", in which a distance of 2 can just be seen."""
+    """Convert "#RRGGBB" to CIELAB, in which a distance of 2 is just visible."""
     rgb = np.array([int(name[n : n + 2], 16) for n in (1, 3, 5)]) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     seen = np.clip(np.asarray(EYES[eye]) @ linear, 0, 1)
@@ -56,7 +57,7 @@ def lab(name, eye):
 
 
 @pytest.mark.parametrize("eye", EYES)
-def test_new_colours_can_be_told_from_all_others(eye):
+def test_new_colours_differ_visibly_from_all_others(eye):
     old = [*COLORS.values(), OTHER, "#FFFFFF"]
     pairs = [(new, other) for new in NEW_COLORS for other in old]
     for a, b in [*pairs, *combinations(NEW_COLORS, 2)]:
@@ -82,7 +83,7 @@ def test_a_new_score_has_a_colour_of_its_own(monkeypatch):
     assert colors == [color(name) for name in names]
     assert len({*colors, *COLORS.values(), OTHER}) == 30 + len(COLORS) + 1
     assert all(re.fullmatch("#[0-9A-Fa-f]{6}", one) for one in colors)
-    # One more changes none of those before it.
+    # Another score changes none of the earlier colours.
     register(monkeypatch, "another")
     assert colors == [color(name) for name in names]
 
@@ -91,7 +92,7 @@ def test_a_score_has_its_colour_whatever_its_options():
     assert color("differentialSum(lag=2)") == COLORS["differentialSum"]
 
 
-def test_what_is_no_score_is_gray():
+def test_anything_that_is_not_a_score_is_gray():
     assert color("torch cdist p=1") == OTHER == "#888888"
 
 
@@ -105,7 +106,7 @@ def test_colours_do_not_load_keras():
     assert answer.stdout.split() == [OTHER, "False"]
 
 
-def test_a_figure_is_opaque_and_open_above(tmp_path):
+def test_a_figure_is_opaque_and_has_no_top_spine(tmp_path):
     figure, (left, right) = new_figure(4, 3, 2)
     assert figure.get_facecolor() == (1, 1, 1, 1)
     for axes in (left, right):
@@ -118,7 +119,7 @@ def test_a_figure_is_opaque_and_open_above(tmp_path):
     assert (width, height) == (400, 300)
 
 
-def test_weights_are_shown_query_by_query_on_one_scale():
+def test_weights_have_a_row_for_each_query_and_one_colour_scale():
     words = ["not", "good"]
     weights = np.array([[[0.25, 0.75], [1.0, 0.0]], [[0.5, 0.5], [0.5, 0.5]]])
     figure = plot_weights(words, weights)
@@ -132,7 +133,7 @@ def test_weights_are_shown_query_by_query_on_one_scale():
     assert bar.get_ylabel() == "weight"
 
 
-# Each function that makes a figure, and a figure made by hand, as in the chapters.
+# Every plotting function, and a figure made by hand as in the chapters.
 DRAW = """
 import io, sys
 from pathlib import Path
@@ -170,16 +171,16 @@ figures = {
 }
 for name, figure in figures.items():
     save_figure(figure, Path(sys.argv[1], f"{name}.png"))
-    # As a notebook shows it.
-    shown = io.BytesIO()
+    # As a notebook displays it.
+    displayed = io.BytesIO()
     figure.canvas.print_figure(
-        shown,
+        displayed,
         format="png",
         dpi=figure.dpi,
         bbox_inches="tight",
         facecolor=figure.get_facecolor(),
     )
-    Path(sys.argv[1], f"{name} shown.png").write_bytes(shown.getvalue())
+    Path(sys.argv[1], f"{name} displayed.png").write_bytes(displayed.getvalue())
 """
 
 HOSTILE = """
@@ -235,12 +236,12 @@ def draw(tmp_path):
 
 @pytest.mark.slow
 def test_figures_do_not_depend_on_the_users_settings(draw):
-    usual, hostile = draw(""), draw(HOSTILE)
-    assert len(usual) == 16
-    assert [name for name in usual if usual[name] != hostile[name]] == []
+    plain, hostile = draw(""), draw(HOSTILE)
+    assert len(plain) == 16
+    assert [name for name in plain if plain[name] != hostile[name]] == []
 
 
-def test_a_style_in_use_stays_as_it_is():
+def test_the_users_style_is_left_alone():
     with matplotlib.rc_context({"font.size": 3}):
         _, axes = new_figure(2, 2)
         assert matplotlib.rcParams["font.size"] == 3

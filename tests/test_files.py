@@ -11,12 +11,12 @@ def test_a_tilde_is_the_home_folder(monkeypatch, tmp_path):
     assert expand("~/runs") == tmp_path / "runs"
     assert expand("~") == tmp_path
     assert expand(Path("~/runs")) == tmp_path / "runs"
-    # As for a shell, elsewhere it is a letter.
+    # Anywhere else it is an ordinary character, as in a shell.
     for path in ("runs~", "a/~/b", "", "/~"):
         assert expand(path) == Path(path)
 
 
-def test_the_home_of_nobody_is_named():
-    for use in (expand, check_folder):
+def test_an_unknown_users_home_is_named():
+    for function in (expand, check_folder):
         with pytest.raises(UserError, match="cannot expand ~nobody-here/x: there is"):
-            use("~nobody-here/x")
+            function("~nobody-here/x")

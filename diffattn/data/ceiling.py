@@ -1,4 +1,4 @@
-"""The best that a model blind to word order can do, counted."""
+"""Count the best accuracy that a model blind to word order can reach."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,8 @@ def order_blind_ceiling(
 ) -> float:
     """Count the best accuracy that any model blind to order can have on these texts.
 
-    Such a model gives one answer to all texts with the same words equally
-    often; the best it can answer is the label that most of them have:
+    Such a model gives the same answer to all texts that use the same words equally
+    often. Its best answer is the label that most of them have:
     (1/N) Σ_bags max_label count(bag, label).
 
     Args:
@@ -20,7 +20,7 @@ def order_blind_ceiling(
         labels: N labels.
 
     Returns:
-        The accuracy, a float. It is exact for these texts; no sampling is in it.
+        The accuracy, a float. It is exact for these texts, without sampling error.
     """
     bags: dict[tuple, Counter] = defaultdict(Counter)
     for tokens, label in zip(token_lists, labels, strict=True):

@@ -1,4 +1,4 @@
-"""Labelled reviews: the IMDB data set, found, downloaded, verified and split."""
+"""Locate or download the IMDB data set, verify it and split it."""
 
 import hashlib
 import os
@@ -29,7 +29,7 @@ IMDB_VARIABLE = "DIFFATTN_IMDB"
 
 @dataclass(frozen=True)
 class Release:
-    """A published data set: where it is, and how to know it when one has it.
+    """A published data set: its address, and what identifies a copy of it.
 
     Attributes:
         url, size, sha256: of the archive; the size in bytes.
@@ -61,33 +61,32 @@ def load_imdb(
     seed: int = 42,
     progress: bool = False,
 ) -> ReviewData:
-    """The Large Movie Review Dataset, labelled half: 50,000 IMDB reviews.
+    """Load the labelled half of the Large Movie Review Dataset: 50,000 IMDB reviews.
 
-    Without a source, the copy that the environment variable ``DIFFATTN_IMDB``
-    names is read; without that, the archive is downloaded once (84 MB, size
-    and sha256 checked) and kept in the user's cache folder. An archive is read
-    where it lies and never unpacked, so no path in it is trusted. Folders may have
-    any names above ``train`` and ``test``: the fingerprint tells whether the reviews
-    are those of the data set.
+    Without a source, it reads the copy that the environment variable
+    ``DIFFATTN_IMDB`` names. Without that, it downloads the archive once (84 MB), checks
+    its size and sha256, and stores it in the user's cache folder. An archive is read in
+    place and never unpacked, so no path in it is trusted. The folders above ``train``
+    and ``test`` may have any names: a fingerprint shows whether the reviews are those
+    of the data set.
 
     Args:
-        source: path of the folder that holds ``train`` and ``test``, or is at most
-            two levels above it; or of an archive of it, tar (plain, gzip, bzip2, xz)
-            or zip; or None.
+        source: path of the folder that holds ``train`` and ``test``, or of one at most
+            two levels above it; or path of an archive, tar (plain, gzip, bzip2, xz) or
+            zip; or None.
         validation_split: share of the training reviews set aside, in (0, 1).
-            The published figures come from 0.2, the published script's text
+            The published figures come from 0.2; the text of the published script
             says 0.5.
-        seed: int, decides which. With 42 and 0.2 the split is the one of
-            `keras.utils.text_dataset_from_directory`.
-        progress: bool, whether to show how far it is.
+        seed: int, decides which reviews are set aside. With 42 and 0.2, the split is
+            that of `keras.utils.text_dataset_from_directory`.
+        progress: bool, whether to show progress bars.
 
     Returns:
         A `ReviewData`: 25,000 reviews in train and validation, 25,000 in test.
 
     Raises:
-        DataError: if the source is missing, damaged, incomplete, holds other reviews
-            than the data set's, or reviews in more than one place; the message says
-            what is wrong.
+        DataError: if the source is missing, damaged or incomplete, or holds other
+            reviews or more than one copy; the message says what is wrong.
         ValueError: if validation_split is not in (0, 1), or seed not in [0, 2^32).
     """
     check_validation_split(validation_split)
@@ -95,19 +94,19 @@ def load_imdb(
     path = _locate(source, progress)
     folders = _read(path, progress)
     _check_complete(folders, path)
-    found = fingerprint(folders)
-    if found != IMDB.fingerprint:
+    actual = fingerprint(folders)
+    if actual != IMDB.fingerprint:
         raise DataError(
             f"{path} has the right number of reviews, but not those of the Large "
-            f"Movie Review Dataset v1.0: their fingerprint is {found[:12]}…, not "
+            f"Movie Review Dataset v1.0: their fingerprint is {actual[:12]}…, not "
             f"{IMDB.fingerprint[:12]}…. Use an unchanged copy."
         )
     train, test = _reviews(folders, "train"), _reviews(folders, "test")
-    return split("imdb", train, test, validation_split, seed, found)
+    return split("imdb", train, test, validation_split, seed, actual)
 
 
 def fingerprint(folders: dict[str, dict[str, bytes]]) -> str:
-    """A sha256 of reviews, the same from a folder and from any archive.
+    """Compute a sha256 of reviews, the same for a folder and any archive of it.
 
     Args:
         folders: dict from "train/pos" and so on to a dict from file name to
@@ -126,18 +125,18 @@ def fingerprint(folders: dict[str, dict[str, bytes]]) -> str:
 
 def _locate(source, progress):
     if source is None and (named := os.environ.get(IMDB_VARIABLE)):
-        source = _expanded(named)
+        source = _expand(named)
         if not source.exists():
             raise DataError(f"{IMDB_VARIABLE} names {source}, which does not exist")
     if source is None:
         return _download(progress)
-    source = _expanded(source)
+    source = _expand(source)
     if not source.exists():
         raise DataError(f"there is no file or folder {source}")
     return source
 
 
-def _expanded(path):
+def _expand(path):
     try:
         return expand(path)
     except UserError as error:
@@ -145,7 +144,7 @@ def _expanded(path):
 
 
 def _download(progress):
-    """The archive in the user's cache folder, fetched if it is not there."""
+    """Return the archive in the user's cache folder, fetched if it is not there."""
 
     def fetch(url, output_file, pooch_):
         pooch.HTTPDownloader(progressbar=progress)(url, output_file, pooch_)
@@ -165,10 +164,10 @@ def _download(progress):
         )
     except DataError:
         raise
-    except (OSError, ValueError) as error:  # the network's errors are OSErrors
+    except (OSError, ValueError) as error:  # network errors are OSErrors
         raise DataError(
-            f"could not download {IMDB.url}: {error}. With a copy of your own, give "
-            f"its path or set {IMDB_VARIABLE}."
+            f"could not download {IMDB.url}: {error}. If you have a copy, give its "
+            f"path or set {IMDB_VARIABLE}."
         ) from error
 
 
@@ -177,7 +176,7 @@ _FOLDERS = ("train/neg", "train/pos", "test/neg", "test/pos")
 
 
 def _read(path, progress):
-    """All labelled reviews at `path`, as `fingerprint` takes them."""
+    """Read all labelled reviews at `path`, in the form that `fingerprint` takes."""
     folders = {folder: {} for folder in _FOLDERS}
     files = _files_in_folder(path) if path.is_dir() else _files_in_archive(path)
     total = IMDB.reviews_per_folder * len(_FOLDERS)
@@ -191,7 +190,7 @@ def _read(path, progress):
 
 
 def _files_in_folder(path):
-    """(train/pos/0_9.txt, its bytes) of a folder."""
+    """Yield each review in a folder as its name, train/pos/0_9.txt, and its bytes."""
     root = _root(path)
     for folder in _FOLDERS:
         for file in (root / folder).glob("*.txt"):
@@ -204,9 +203,9 @@ def _root(path):
     """Find the folder that holds ``train`` and ``test``."""
     for candidates in ([path / "aclImdb"], [path], path.glob("*"), path.glob("*/*")):
         roots = {
-            os.path.realpath(root): root  # a link to one of them is no other
+            os.path.realpath(root): root  # a link to a copy is not another copy
             for root in candidates
-            # Unlike Path.is_dir, False also for what the user may not look into.
+            # Unlike Path.is_dir, this is False for folders that may not be read.
             if any(os.path.isdir(root / folder) for folder in _FOLDERS)
         }
         if roots:
@@ -216,7 +215,7 @@ def _root(path):
 
 
 def _files_in_archive(path):
-    """(train/pos/0_9.txt, its bytes) of an archive."""
+    """Yield each review in an archive as its name, train/pos/0_9.txt, and its bytes."""
     read = _read_zip if _is_zip(path) else _read_tar
     roots = set()
     try:
@@ -225,7 +224,7 @@ def _files_in_archive(path):
             roots.add(PurePosixPath(*root))
             _check_single(roots, path)
             yield f"{part}/{kind}/{file}", content
-    # What damage and encryption lead to in tarfile and zipfile.
+    # What tarfile and zipfile raise for damaged and encrypted archives.
     except (
         EOFError,
         OSError,
@@ -254,7 +253,7 @@ def _is_zip(path):
 
 
 def _read_tar(path, wanted):
-    """(name, bytes) of the files in a tar archive, read as a stream."""
+    """Yield name and bytes of the wanted files in a tar archive, read as a stream."""
     with tarfile.open(path, "r|*") as archive:
         for entry in archive:
             if entry.isreg() and wanted(entry.name):
@@ -262,16 +261,16 @@ def _read_tar(path, wanted):
 
 
 def _read_zip(path, wanted):
-    """(name, bytes) of the files in a zip archive."""
+    """Yield name and bytes of the wanted files in a zip archive."""
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            name = entry.filename.replace("\\", "/")  # from some Windows programs
+            name = entry.filename.replace("\\", "/")  # some Windows programs write "\"
             if not stat.S_ISLNK(entry.external_attr >> 16) and wanted(name):
                 yield name, archive.read(entry)
 
 
 def _check_single(roots, path):
-    """Two copies must not be mixed, nor one taken at random."""
+    """Refuse several copies: none of them is the obvious one to read."""
     if len(roots) > 1:
         listed = ", ".join(sorted(map(str, roots)))
         raise DataError(
@@ -309,7 +308,7 @@ def _reviews(folders, part):
 
 
 def load(config: "Config", progress: bool = False) -> ReviewData:
-    """Load the IMDB reviews from where a `Config` says, split as it says."""
+    """Load the IMDB reviews from the source in a `Config`, split as it says."""
     return load_imdb(
         None if config.data == "imdb" else config.data,
         validation_split=config.validation_split,

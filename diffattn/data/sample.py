@@ -1,11 +1,10 @@
-"""The generated data: small, and honest about what they test.
+"""Generate short film reviews, some of which only word order decides.
 
-A grammar of our own writes short film reviews. Most carry their label in their
-words; a stated share carries it in the order of the words alone, each of these
-together with its mirror image: the same words, the opposite label. So a model
-that cannot see order must get one of the two wrong, and `order_blind_ceiling`
-computes what it can reach at best. These reviews are for learning and testing,
-never a stand-in for IMDB in a result.
+A small grammar writes them. In most, the words decide the label; in a given share,
+only their order does. Each of those comes with its mirror image: the same words, the
+opposite label. A model that cannot see order gets one of the two wrong, so
+`order_blind_ceiling` is the best that it can reach. These reviews are for learning and
+testing, never a stand-in for IMDB in a result.
 """
 
 from typing import TYPE_CHECKING
@@ -44,25 +43,24 @@ def load_sample(
     validation_split: float = 0.2,
     seed: int = 42,
 ) -> ReviewData:
-    """Generated film reviews, the same on every platform for the same seed.
+    """Generate film reviews, the same on every platform for the same seed.
 
-    Most carry their label in their words, one or two opinions each: plain ones
-    ("The plot was dull.") and, one in four of these, negated ones ("The plot was
-    not dull."). A stated share carries it in the order of the words alone, the
-    verdict being what follows the "but": "not good, but fun" against "good, but
-    not fun", or "dull, but good" against "good, but dull". Asides, HTML breaks,
-    capitals and punctuation are strewn in.
+    Most have one or two opinions, whose words decide the label: "The plot was dull.",
+    or in every fourth of them "The plot was not dull.". In a given share, word order
+    alone decides, because the verdict is what follows the "but": "not good, but fun"
+    against "good, but not fun", or "dull, but good" against "good, but dull". Asides,
+    HTML breaks, capitals and punctuation are mixed in.
 
     Args:
         train_reviews: int, number of reviews in train and validation together.
         test_reviews: int, number of reviews in test.
         order_share: share of reviews decided by word order alone, in [0, 1).
         validation_split: share of `train_reviews` set aside, in (0, 1).
-        seed: int, of the grammar's choices and the split.
+        seed: int, for the grammar's choices and the split.
 
     Returns:
-        A `diffattn.data.imdb.ReviewData`. The mirror image of an order review in the
-        test set is in the test set too.
+        A `diffattn.data.reviews.ReviewData`. The test set has the mirror image of each
+        of its reviews that order decides.
 
     Raises:
         ValueError: if a number is out of its bounds.
@@ -79,8 +77,8 @@ def load_sample(
 
 
 def sample_ceiling() -> float:
-    """`order_blind_ceiling` of the sample's test reviews, as they are tokenized."""
-    # Here, not above: it brings TensorFlow, which generating texts does not need.
+    """Compute `order_blind_ceiling` for the tokens of the sample's test reviews."""
+    # Imported here because generating texts does not need TensorFlow.
     from diffattn.data.standardization import custom_standardization
 
     test = load_sample().test
@@ -89,11 +87,12 @@ def sample_ceiling() -> float:
 
 
 def _write(random, count, order_share):
-    """`count` reviews in random order, as many positive as negative."""
+    """Write `count` reviews in random order, half of them positive."""
     pairs = round(order_share * count / 2)
     reviews = [review for _ in range(pairs) for review in _mirror_images(random)]
     reviews += [
-        _wordy(random, label=i % 2, negated=i % 8 > 5) for i in range(count - 2 * pairs)
+        _plain_review(random, label=i % 2, negated=i % 8 > 5)
+        for i in range(count - 2 * pairs)
     ]
     order = random.permutation(count)
     texts = np.array([text for text, _ in reviews], dtype=object)
@@ -101,8 +100,8 @@ def _write(random, count, order_share):
     return Reviews(texts[order], labels[order])
 
 
-def _wordy(random, label, negated):
-    """A review whose words decide: one or two opinions, all negated or none."""
+def _plain_review(random, label, negated):
+    """Write a review decided by its words: one or two opinions, all negated or none."""
     words = _ADJECTIVES[1 - label if negated else label]
     aspects = _several(random, _ASPECTS, random.randint(1, 3))
     adjectives = _several(random, words, len(aspects))
@@ -114,7 +113,7 @@ def _wordy(random, label, negated):
 
 
 def _mirror_images(random):
-    """Two reviews of the same words and opposite labels."""
+    """Write two reviews with the same words and opposite labels."""
     first, second = random.randint(0, 2, size=2)
     if first == second:
         a, b = _several(random, _ADJECTIVES[first], 2)
@@ -137,7 +136,7 @@ def _asides(random):
 
 
 def _dress(random, sentences):
-    """Sentences in random order with capitals, punctuation and breaks."""
+    """Join sentences in random order, with capitals, punctuation and breaks."""
     text = ""
     for i in random.permutation(len(sentences)):
         sentence = sentences[i][0].upper() + sentences[i][1:]

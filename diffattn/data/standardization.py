@@ -17,20 +17,20 @@ import tensorflow as tf
 from diffattn.attention.backend import refuse_to_export_text
 from diffattn.checks import check_int
 
-# Control characters, and separators (Z) but for the plain space.
+# Control characters, and all separators (Z) except the plain space.
 _SPACE = "[\0-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
-# What Unicode calls default ignorable, besides most format characters.
+# Default ignorable characters besides the format characters (Cf).
 _IGNORABLE = (
     "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0"
     "\ufff0-\ufff8\U000e0000-\U000e0fff"
 )
 _INVISIBLE = rf"[\p{{Cf}}{_IGNORABLE}]"
-# The letters that TensorFlow lowers otherwise under a Turkish or Lithuanian locale.
+# `tf.strings.lower` follows the system's locale (TensorFlow 2.21): a Turkish or
+# Lithuanian one gives these letters another lower case.
 _LOCALE_LETTERS = {letter: letter.lower() for letter in "İÌÍĨĮ"}
-# What a browser takes for a tag: "<" with a letter, "/" or "!" right behind it,
-# up to ">"; a ">" inside quotes does not end it. So "x < 3 and y > 2" has none.
-# A comment without an end takes the rest of the text, as in a browser: with every
-# unclosed one left in place, the search would take the square of the length.
+# A tag as browsers read it: from "<" directly before a letter, "/" or "!" to the next
+# ">" outside quotes. So "x < 3 and y > 2" has none. An unclosed comment extends to the
+# end of the text, as in a browser; otherwise the search would take quadratic time.
 _TAG = (
     r"""<!--.*?(?:-->|\z)|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>"""
     r"""|<[/!]?[a-z][^<>]*>"""
@@ -45,22 +45,21 @@ def custom_standardization(text: Any) -> tf.Tensor:
 
     These rules apply, in this order:
 
-    1. A byte that is not UTF-8, a character that Unicode calls white space or a
-       separator (Z), and a control character (Cc) become a space each.
-    2. Format characters (Cf) and others that Unicode calls default ignorable, such as
-       the soft hyphen, are removed.
+    1. Each byte that is not UTF-8, each character that Unicode calls white space or a
+       separator (Z), and each control character (Cc) becomes a space.
+    2. Format characters (Cf) such as the soft hyphen, and others that Unicode calls
+       default ignorable, are removed.
     3. Letters become lower case, the same in every locale.
-    4. HTML tags and comments become a space each. Any tag counts, not only
-       ``<br />``; "x < 3 and y > 2" has none.
-    5. An HTML character reference that ends in ";" counts as its character where that
-       is white space, punctuation, below U+0180 or in Windows-1252 ("&quot;",
-       "&#39;", "&nbsp;", "&eacute;"); any other becomes a space. Case does not matter
-       in a name. A name that HTML does not have, as in "Q&A;", is no reference.
-    6. Punctuation, ASCII's 32 signs and whatever Unicode calls punctuation, is
-       removed, not replaced: "well-made" becomes "wellmade".
+    4. Each HTML tag or comment becomes a space. Any tag counts, not only ``<br />``;
+       "x < 3 and y > 2" has none.
+    5. An HTML character reference that ends in ";" counts as its character if that is
+       white space, punctuation, below U+0180 or in Windows-1252 ("&quot;", "&#39;",
+       "&nbsp;", "&eacute;"); any other becomes a space. The case of a name does not
+       matter. A name that HTML does not define, as in "Q&A;", is no reference.
+    6. Punctuation (ASCII's 32 signs and Unicode's category P) is removed, not
+       replaced: "well-made" becomes "wellmade".
 
-    It takes time in proportion to the text's length, and changes nothing in its own
-    output.
+    The time is proportional to the text's length, and a second pass changes nothing.
 
     Args:
         text: string tensor (or what converts to one) of any shape, UTF-8.
@@ -68,8 +67,8 @@ def custom_standardization(text: Any) -> tf.Tensor:
     Returns:
         A string tensor of the same shape.
 
-    Source: the function of this name in the documentation, which replaces
-    ``<br />`` alone.
+    Source: the function of this name in the documentation, which replaces only
+    ``<br />``.
     """
     if not tf.executing_eagerly():
         refuse_to_export_text()
@@ -78,17 +77,17 @@ def custom_standardization(text: Any) -> tf.Tensor:
         text, "UTF-8", "UTF-8", replacement_char=ord(" ")
     )
     text = replace(replace(text, _SPACE, " "), _INVISIBLE, "")
-    text = tf.strings.lower(text)  # ASCII first: "I" depends on the locale below
+    text = tf.strings.lower(text)  # ASCII first: below, "I" depends on the locale
     for letter, lower in _LOCALE_LETTERS.items():
         text = replace(text, letter, lower)
     text = tf.strings.lower(text, encoding="utf-8")
     text = replace(text, f"(?s){_TAG}", " ")
-    # A text has no control characters by now: they mark what is a reference, so that
-    # what one stands for does not become part of another.
+    # No control characters are left, so two of them can mark the references: the
+    # character that one stands for must not become part of another reference.
     known, characters = _references()
     text = replace(text, f"&({known});", "\x01\\1\x02")
     flat = tf.reshape(text, [-1])
-    marked = tf.where(tf.strings.regex_full_match(flat, "(?s).*\x01.*"))  # few
+    marked = tf.where(tf.strings.regex_full_match(flat, "(?s).*\x01.*"))
     resolved = tf.gather_nd(flat, marked)
     for character, spellings in characters.items():
         resolved = replace(resolved, f"\x01(?:{spellings})\x02", character)
@@ -99,30 +98,31 @@ def custom_standardization(text: Any) -> tf.Tensor:
 
 @cache
 def _references():
-    """What stands between "&" and ";", as regular expressions.
+    """Build regular expressions for what stands between "&" and ";".
 
     Returns:
-        (known, characters): all that HTML knows, and a dict from what standardization
-        makes of a character to its references, for those that are resolved.
+        (known, characters): an expression for every reference that HTML defines, and,
+        for those to be resolved, a dict from the standardized character to an
+        expression for its references.
     """
     spellings = defaultdict(list)
     for code in range(1, 0x10000):
-        # HTML reads the numbers 128 to 159 as Windows-1252, and has no controls.
+        # HTML reads 128 to 159 as Windows-1252, and other controls as nothing.
         standard = _standardized(unescape(f"&#{code};") or " ")
         if code < 0x180 or standard in spellings:
             spellings[standard] += [f"#0*{code}", f"#x0*{code:x}"]
-    # Of names that differ in nothing but case, the last and lower one counts.
+    # Of names that differ only in case, the last, lower-case one counts.
     names = {name.lower(): text for name, text in sorted(html5.items())}
     names = {name[:-1]: text for name, text in names.items() if name.endswith(";")}
     for name, text in names.items():
         if _standardized(text) in spellings:
             spellings[_standardized(text)].append(name)
-    characters = {standard: "|".join(found) for standard, found in spellings.items()}
+    characters = {standard: "|".join(names) for standard, names in spellings.items()}
     return "|".join(["#[0-9]+", "#x[0-9a-f]+", *names]), characters
 
 
 def _standardized(text):
-    """What standardization makes of a few characters, by Python's Unicode tables."""
+    """Standardize a short text without tags by Python's Unicode tables."""
     standard = ""
     for character in re.sub(f"[{_IGNORABLE}]", "", text.lower()):
         category = unicodedata.category(character)
@@ -142,10 +142,10 @@ def make_vectorizer(
 
     Args:
         texts: sequence of str, the training reviews.
-        vocabulary_size: int of at least 3, number of tokens at most, counting
+        vocabulary_size: int of at least 3, the largest number of tokens, including
             padding (0) and unknown words (1).
-        sequence_length: int, every review is cut or padded with 0 to this
-            number of tokens.
+        sequence_length: int, the number of tokens to which every review is cut or
+            padded with 0.
 
     Returns:
         A `keras.layers.TextVectorization`: strings of shape (N,) to int64 tokens of
@@ -167,9 +167,9 @@ def make_vectorizer(
     adapted = keras.layers.TextVectorization(**settings)
     adapted.adapt(_batches(texts))
     # Keras (3.15.1) saves an adapted vocabulary as a text file, one word a line, in the
-    # locale's encoding, and reads it with str.splitlines: a word with U+0085, U+2028,
-    # … becomes two, and all words behind it get other tokens. A vocabulary that is
-    # given is saved as JSON.
+    # locale's encoding, and reads it with str.splitlines: a word with U+0085 or U+2028
+    # becomes two, which shifts the tokens of all later words. A vocabulary passed to
+    # the constructor is saved as JSON instead.
     vocabulary = [str(word) for word in adapted.get_vocabulary()]
     if len(vocabulary) == 2:  # padding and unknown
         raise ValueError(f"texts must have words. Received: {len(texts)} without any")
@@ -179,10 +179,10 @@ def make_vectorizer(
 def vectorize(
     vectorizer: keras.layers.TextVectorization, texts: Sequence[str] | np.ndarray
 ) -> np.ndarray:
-    """Turn into tokens all `texts`, once and for all.
+    """Turn `texts` into tokens.
 
     Args:
-        vectorizer: what `make_vectorizer` returns.
+        vectorizer: a layer from `make_vectorizer`.
         texts: sequence of N str.
 
     Returns:

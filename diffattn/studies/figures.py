@@ -1,4 +1,4 @@
-"""Figures of many runs: a dot for each seed, and a matrix of means."""
+"""Plot many runs: a dot for each seed, or a matrix of means."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -26,13 +26,13 @@ def plot_seeds(
     """Plot each seed's value as a dot, with mean and interval, a row for each label.
 
     Args:
-        runs: of one grid, as `diffattn.studies.results.read_results` returns them; of
-            their columns, ``label``, ``attention_type`` and the metrics are enough.
-        metrics: names of columns, a panel each.
-        bands: dict from a metric to the bounds of a range to be shaded.
+        runs: of one grid, as `diffattn.studies.results.read_results` returns them; the
+            columns ``label``, ``attention_type`` and the metrics are enough.
+        metrics: names of columns, one for each panel.
+        bands: dict from a metric to the bounds of a range to shade.
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     bands = bands or {}
     models = list(runs.groupby("label", sort=False))[::-1]
@@ -42,9 +42,9 @@ def plot_seeds(
     for axes, metric in zip(all_axes[0], metrics, strict=True):
         if metric in bands:
             axes.axvspan(*bands[metric], color="#eeeeee", zorder=0)
-        for row, (_, of_label) in enumerate(models):
-            shade = color(of_label["attention_type"].iloc[0])
-            values = of_label[metric].dropna()
+        for row, (_, group) in enumerate(models):
+            shade = color(group["attention_type"].iloc[0])
+            values = group[metric].dropna()
             mean = estimate(values)
             axes.scatter(values, [row] * mean.count, s=25, color=shade, alpha=0.5)
             axes.plot(
@@ -59,7 +59,7 @@ def plot_seeds(
                 axes.plot(mean.mean, row, "|", color="black", markersize=14)
         axes.set_yticks(range(len(models)), [label for label, _ in models])
         axes.set(xlabel=make_title(metric), ylim=(-0.6, len(models) - 0.4))
-        axes.locator_params(axis="x", nbins=4)  # four digits are wide
+        axes.locator_params(axis="x", nbins=4)  # more labels would overlap
         axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
     return figure
@@ -67,15 +67,15 @@ def plot_seeds(
 
 @with_defaults
 def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Figure:
-    """Plot means as coloured cells with their figures.
+    """Plot means as coloured cells with their numbers.
 
     Args:
-        means: numbers by row and column of the picture; NaN for what was not run.
+        means: numbers by row and column of the figure; NaN where nothing was run.
         label: what the numbers are.
-        low, high: the ends of the colours.
+        low, high: the ends of the colour scale.
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     rows, columns = means.shape
     figure, axes = new_figure(3.4 + 0.85 * columns, 1 + 0.42 * rows)
@@ -100,36 +100,36 @@ def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Fig
 
 @with_defaults
 def plot_accuracies(runs: pd.DataFrame, ceiling: float) -> Figure:
-    """Plot each seed's test accuracy, under the ceiling for models blind to order.
+    """Plot each seed's test accuracy beside the ceiling for models blind to order.
 
     Args:
         runs: as `diffattn.studies.results.read_results` returns them.
         ceiling: the ceiling, in [0, 1].
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     figure, axes = new_figure(8, 3.6)
-    # The models in the order of their colours, the first on top, new ones below.
+    # Models in the order of their colours from the top, new ones at the bottom.
     labels = sorted(
         runs["label"].unique(),
         key=lambda label: [*COLORS, label].index(label),
         reverse=True,
     )
     for row, label in enumerate(labels):
-        of_label = runs[runs["label"] == label]
-        accuracies = of_label["test_accuracy"].dropna()
+        group = runs[runs["label"] == label]
+        accuracies = group["test_accuracy"].dropna()
         axes.plot([0.5, accuracies.max()], [row, row], color="#dddddd", zorder=1)
         axes.scatter(
             accuracies,
             [row] * len(accuracies),
             s=60,
-            color=color(of_label["attention_type"].iloc[0]),
+            color=color(group["attention_type"].iloc[0]),
             zorder=3,
         )
     axes.axvline(ceiling, color="#333333", linestyle="--", linewidth=1, zorder=2)
     axes.annotate(
-        "ceiling for what\nis blind to order",
+        "ceiling for models\nblind to order",
         (ceiling, len(labels) - 1.3),
         xytext=(6, 0),
         textcoords="offset points",

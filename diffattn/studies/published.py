@@ -1,9 +1,9 @@
 """The study of the published table: does it lie within the spread of one model?
 
 Source of the table: "Custom Multi-Head Attention", the documentation page of the script
-CustomMultiHeadAttention.py (ResilienceAnalytics, Python-Code, 2024). Each row stands
-for one training run. What the script trained was the mean-pooled baseline, six times:
-its layer had no ``call``.
+CustomMultiHeadAttention.py (ResilienceAnalytics, Python-Code, 2024). Each row is one
+training run. The script's layer had no ``call``, so it trained the mean-pooled baseline
+six times.
 """
 
 from typing import TYPE_CHECKING
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from diffattn.studies.formatting import Table
     from diffattn.studies.uncertainty import Estimate
 
-#: From attention type to the row's figures, which are `diffattn.names.METRICS`, in
-#: the page's order.
+#: The table: from attention type to the values of `diffattn.names.METRICS`, in the
+#: page's order.
 PUBLISHED = {
     "differential": (0.2904, 0.8800, 0.3087, 0.8738),
     "differentialSum": (0.2902, 0.8794, 0.3087, 0.8737),
@@ -30,7 +30,7 @@ PUBLISHED = {
     "scaled_dot_product": (0.2902, 0.8796, 0.3093, 0.8728),
 }
 
-#: The grid of runs like those of the published table.
+#: The grid with the settings of the published table.
 AS_PUBLISHED = "published/split-0.2"
 
 _GRIDS = {
@@ -49,8 +49,8 @@ def published_frame() -> "DataFrame":
     """Return the published table as a frame.
 
     Returns:
-        A `pandas.DataFrame` with a row for each attention type, which is the index, and
-        the columns `diffattn.names.METRICS`.
+        A `pandas.DataFrame` with the attention types as its index and
+        `diffattn.names.METRICS` as its columns.
     """
     import pandas as pd
 
@@ -85,14 +85,14 @@ def table_of_published(title: str, baseline: "DataFrame") -> "Table":
     """Tabulate each published figure against the spread of the baseline's runs.
 
     Args:
-        title: the table's.
+        title: of the table.
         baseline: runs of the baseline alone, as
-            `diffattn.studies.results.read_results` returns them, two or more that did
-            not fail.
+            `diffattn.studies.results.read_results` returns them, at least two of them
+            successful.
 
     Returns:
-        A `diffattn.studies.formatting.Table` with a row for the spread and one for each
-        published row.
+        A `diffattn.studies.formatting.Table`: a row with the spread, then the published
+        rows.
     """
     from diffattn.studies.formatting import Table, format_interval, make_title
     from diffattn.studies.summaries import TEST_METRICS
@@ -116,7 +116,7 @@ def table_of_published(title: str, baseline: "DataFrame") -> "Table":
         *(
             _resolution(metric, spread[metric])
             for metric in TEST_METRICS
-            if spread[metric].deviation > 0  # equal runs would see any difference
+            if spread[metric].deviation > 0  # equal runs would detect any difference
         ),
         *notes_on_tokens(baseline),
     ]
@@ -124,13 +124,13 @@ def table_of_published(title: str, baseline: "DataFrame") -> "Table":
 
 
 def _resolution(metric: str, spread: "Estimate") -> str:
-    """Say how many seeds show a difference as small as the published ones."""
+    """Say how many seeds it takes to detect the largest published difference."""
     from diffattn.studies.formatting import make_title
     from diffattn.studies.uncertainty import seeds_needed
 
     column = published_frame()[metric]
     difference = column.max() - column.min()
-    # Two runs that share nothing: the variances add.
+    # The two runs share nothing, so their variances add.
     deviation = 2**0.5 * spread.deviation
     among = len(column) - 1
     needed = seeds_needed(difference, deviation)
@@ -163,7 +163,7 @@ def draw(runs: "DataFrame") -> dict[str, "Figure"]:
 def plot_published(baseline: "DataFrame") -> "Figure":
     """Plot the baseline's runs, and below them the published figures.
 
-    A band says where one more run of the baseline lies.
+    A band shows where one more run of the baseline would lie.
 
     Args:
         baseline: as for `table_of_published`.

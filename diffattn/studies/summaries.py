@@ -1,4 +1,4 @@
-"""From single runs to means and comparisons."""
+"""Summarize runs as means and comparisons."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -8,14 +8,14 @@ import pandas as pd
 from diffattn.names import METRICS
 from diffattn.studies.uncertainty import Comparison, compare, estimate
 
-#: What every other model is compared with.
+#: The model that all others are compared with.
 REFERENCE = "scaled_dot_product"
 
-#: Two models do not differ if that is sure to this much: one test review in a hundred,
-#: or as much of the loss.
+#: Differences up to this count as none: one test review in a hundred, or as much in the
+#: loss.
 MARGIN = 0.01
 
-#: The two metrics that neither training nor early stopping has seen.
+#: The metrics that neither training nor early stopping has used.
 TEST_METRICS = ("test_loss", "test_accuracy")
 
 
@@ -28,8 +28,8 @@ def summarize(runs: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
 
     Returns:
         A `pandas.DataFrame` with a row for each grid, metric and label, and the columns
-        ``grid``, ``label``, ``metric``, and those of
-        `diffattn.studies.uncertainty.Estimate`: ``mean``, ``deviation``, ``low``,
+        ``grid``, ``label`` and ``metric``; those of
+        `diffattn.studies.uncertainty.Estimate`, ``mean``, ``deviation``, ``low``,
         ``high`` and ``count``; and the ``standardization`` of the grid's texts. Failed
         runs do not count.
     """
@@ -50,7 +50,7 @@ def summarize(runs: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFr
 
 
 def compare_with_reference(runs: pd.DataFrame, metric: str) -> dict[str, Comparison]:
-    """Compare every other model with `REFERENCE`, seed by seed.
+    """Compare each of the other models with `REFERENCE`, seed by seed.
 
     Args:
         runs: of one grid, as `diffattn.studies.results.read_results` returns them.
@@ -61,19 +61,16 @@ def compare_with_reference(runs: pd.DataFrame, metric: str) -> dict[str, Compari
         hold for all models and both metrics together.
 
     Raises:
-        KeyError: if there is no `REFERENCE` among the labels.
+        KeyError: if `REFERENCE` is not among the labels.
     """
-    models = dict(list(runs.groupby("label", sort=False)))
-    reference = _by_seed(models.pop(REFERENCE), metric)
-    comparisons = len(models) * len(TEST_METRICS)
+    runs_of = dict(list(runs.groupby("label", sort=False)))
+    reference = _by_seed(runs_of.pop(REFERENCE), metric)
+    comparisons = len(runs_of) * len(TEST_METRICS)
     return {
         label: compare(
-            _by_seed(of_label, metric),
-            reference,
-            margin=MARGIN,
-            comparisons=comparisons,
+            _by_seed(group, metric), reference, margin=MARGIN, comparisons=comparisons
         )
-        for label, of_label in models.items()
+        for label, group in runs_of.items()
     }
 
 
@@ -92,16 +89,16 @@ def compare_with_value(
         intervals hold together.
     """
     groups = runs.groupby(["grid", "label"], sort=False)
-    compared = {}
+    comparisons = {}
     for key, group in groups:
         by_seed = _by_seed(group, metric)
-        expected = dict.fromkeys(by_seed.index, value)
-        compared[key] = compare(
-            by_seed, expected, margin=MARGIN, comparisons=groups.ngroups
+        reference = dict.fromkeys(by_seed.index, value)
+        comparisons[key] = compare(
+            by_seed, reference, margin=MARGIN, comparisons=groups.ngroups
         )
-    return compared
+    return comparisons
 
 
 def _by_seed(runs, metric):
-    """Return a metric of one model's runs that did not fail, with the seed as index."""
+    """Return a metric of one model's successful runs, with the seed as index."""
     return runs.dropna(subset=metric).set_index("seed")[metric]

@@ -1,4 +1,4 @@
-"""Statistics of a few seeds: intervals, comparisons, and how many seeds it takes."""
+"""Compute intervals, comparisons and the number of seeds that a comparison needs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,18 @@ DIFFERS = "differs"
 ALIKE = "does not differ"
 TOO_FEW = "too few seeds"
 
-#: Metrics come as float32: what differs by less than this is equal.
+#: Metrics are computed in float32, so smaller differences count as none.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, and between what bounds it lies.
+    """A mean with its interval.
 
     Attributes:
         mean: float, of the values.
         deviation: float, their standard deviation; NaN for fewer than two.
-        low, high: floats, the interval; NaN for fewer than two values.
+        low, high: floats, the bounds of the interval; NaN for fewer than two values.
         count: int, number of values.
     """
 
@@ -45,7 +45,7 @@ class Estimate:
 
     @property
     def reach(self) -> float:
-        """The largest value, of either sign, in the interval."""
+        """The largest absolute value in the interval."""
         return max(abs(self.low), abs(self.high))
 
 
@@ -53,11 +53,11 @@ def estimate(values: Sequence[float], level: float = LEVEL) -> Estimate:
     """Estimate the mean of values, with Student's interval: mean ± t s / √n.
 
     Args:
-        values: floats, independent of each other, as from n seeds.
-        level: in (0, 1), how probably such an interval holds the true mean.
+        values: n independent floats, one for each seed.
+        level: in (0, 1), the probability that such an interval contains the true mean.
 
     Returns:
-        An `Estimate`, of NaN where there are no values.
+        An `Estimate`; without values, its mean is NaN.
     """
     return _around_mean(values, level, lambda count: 1 / count)
 
@@ -66,8 +66,8 @@ def predict(values: Sequence[float], level: float = LEVEL) -> Estimate:
     """Predict where one more value will lie: mean ± t s √(1 + 1/n).
 
     Args:
-        values: floats, independent of each other, as from n seeds.
-        level: in (0, 1), how probably such an interval holds the next value.
+        values: n independent floats, one for each seed.
+        level: in (0, 1), the probability that such an interval contains the next value.
 
     Returns:
         An `Estimate` whose bounds are for a single value.
@@ -75,7 +75,7 @@ def predict(values: Sequence[float], level: float = LEVEL) -> Estimate:
     return _around_mean(values, level, lambda count: 1 + 1 / count)
 
 
-def _around_mean(values, level, share_of_variance):
+def _around_mean(values, level, variance_factor):
     values = np.asarray(values, float)
     count = len(values)
     if count < 2:
@@ -83,17 +83,17 @@ def _around_mean(values, level, share_of_variance):
         return Estimate(mean, math.nan, math.nan, math.nan, count)
     mean, deviation = float(values.mean()), float(values.std(ddof=1))
     t = stats.t.ppf((1 + level) / 2, count - 1)
-    half = float(t * deviation * math.sqrt(share_of_variance(count)))
+    half = float(t * deviation * math.sqrt(variance_factor(count)))
     return Estimate(mean, deviation, mean - half, mean + half, count)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether two things differ, as far as the seeds can tell.
+    """Whether two models differ, as far as the seeds can tell.
 
     Attributes:
-        difference: the `Estimate` of the paired differences, its interval wide
-            enough to hold for all comparisons made together.
+        difference: the `Estimate` of the paired differences, with an interval wide
+            enough to hold for all comparisons together.
         verdict: `DIFFERS`, `ALIKE` or `TOO_FEW`.
     """
 
@@ -114,24 +114,24 @@ def compare(
     comparisons: int = 1,
     level: float = LEVEL,
 ) -> Comparison:
-    """Compare two things by what they gave with the same seeds.
+    """Compare two models by their values for the same seeds.
 
-    A seed decides the order of the batches and more, for both alike, so that their
-    differences vary less than they do. The interval of the mean difference is
-    Student's at 1 − (1 − level) / comparisons (Bonferroni), so that all of the
-    intervals hold together with at least the level's probability.
+    A seed decides the order of the batches and more in both models, so the paired
+    differences vary less than the values. The mean difference has Student's interval at
+    the level 1 − (1 − level) / comparisons (Bonferroni), so all intervals together hold
+    with at least the probability ``level``.
 
     Args:
         values, reference: from seed to value, as dicts or as `pandas.Series` with the
             seeds as their index. Only seeds in both count.
-        margin: how far an interval that holds 0 may reach, to say "no difference".
-        comparisons: int, how many are made together.
+        margin: the largest difference that still counts as none.
+        comparisons: int, the number of comparisons made together.
         level: in (0, 1).
 
     Returns:
-        A `Comparison`: the two differ if the interval leaves out 0, by more than
-        `ROUNDING`; they do not differ if it reaches no further than the margin; else
-        there are too few seeds to say.
+        A `Comparison`. The models differ if the interval excludes 0 by more than
+        `ROUNDING`. They do not differ if it lies within ± the margin. Otherwise there
+        are too few seeds to decide.
     """
     seeds = sorted({*values.keys()} & {*reference.keys()})
     difference = estimate(
@@ -155,17 +155,17 @@ def seeds_needed(
     level: float = LEVEL,
     power: float = 0.8,
 ) -> int:
-    """Compute how many seeds `compare` needs to see a difference.
+    """Compute how many seeds `compare` needs to detect a difference.
 
-    Its paired t test sees a true difference δ among n pairs with the probability
-    that a noncentral t variable of n − 1 degrees and noncentrality δ √n / s
-    exceeds the test's bound.
+    With n pairs, its paired t test detects a true difference δ with the probability
+    that a noncentral t variable with n − 1 degrees of freedom and noncentrality
+    δ √n / s exceeds the test's bound.
 
     Args:
         difference: the true difference δ, not 0.
         deviation: the standard deviation s of the paired differences.
         comparisons, level: as for `compare`.
-        power: in (0, 1), how probably the difference is to be seen.
+        power: in (0, 1), the probability of detecting the difference.
 
     Returns:
         The smallest number n of seeds, at least 2.
@@ -187,7 +187,7 @@ def seeds_needed(
 
     if missing_power(2) <= 0:
         return 2
-    most = 2
-    while missing_power(most) > 0:
-        most *= 2
-    return math.ceil(optimize.brentq(missing_power, 2, most))
+    enough = 2
+    while missing_power(enough) > 0:
+        enough *= 2
+    return math.ceil(optimize.brentq(missing_power, 2, enough))

@@ -1,4 +1,4 @@
-"""The state of a training after each epoch, kept so that it can go on."""
+"""Store the state of a training after each epoch, and restore it to resume."""
 
 import math
 import shutil
@@ -15,18 +15,18 @@ from diffattn.files import read_json, write_json
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Stores after every epoch all that going on needs, and restores it.
+    """Stores after every epoch what resuming needs, and restores it.
 
-    Keras's BackupAndRestore keeps weights, optimizer and epoch. To end as if
-    nothing had happened, a training also needs the state of the dropout's
-    random numbers, what early stopping knows (the best weights so far, the
-    epochs waited), and the history.
+    Keras's BackupAndRestore (3.15.1) stores weights, optimizer and epoch. To end with
+    the result of an uninterrupted training, resuming also needs the history, the state
+    of the dropout's random numbers, and that of early stopping (the best weights so
+    far, the epochs waited).
 
     Args:
-        folder: where to store it.
-        stopping: the training's EarlyStopping, before this one in the list.
-        data: the description of the `Tokenized` data; the tokens must be the same
-            when going on.
+        folder: where to store the state.
+        stopping: the training's EarlyStopping, which comes first in the list of
+            callbacks.
+        data: the description of the `Tokenized` data. Resuming needs the same tokens.
     """
 
     def __init__(
@@ -42,16 +42,16 @@ class Checkpoint(keras.callbacks.Callback):
         self.stopping_state: dict = {}
 
     def load(self, model: keras.Model) -> None:
-        """Bring the model to the state of the last epoch that was stored, if any.
+        """Restore the model's state after the last stored epoch, if there is one.
 
         Raises:
-            RunError: if what was stored is damaged or comes from other tokens.
+            RunError: if the stored state is damaged or comes from other tokens.
         """
         checkpoint = _last_checkpoint(self.folder)
         if checkpoint is None:
             return
         if other := other_tokens(self.folder, self.data):
-            raise RunError(f"{self.folder} was begun with {other}")
+            raise RunError(f"{self.folder} was started with {other}")
         with _report_damage(checkpoint):
             self._restore(model, checkpoint)
 
@@ -108,18 +108,18 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def other_tokens(folder: Path, data: dict) -> str:
-    """Say what tokens a training was begun with, if not with those of the data.
+    """Name the tokens that a training started with, if they differ from the data's.
 
     Args:
-        folder: a folder in which a `Checkpoint` stores a training's state.
+        folder: where a `Checkpoint` stores the training's state.
         data: the description of the `Tokenized` data.
 
     Returns:
-        Words, such as "other reviews"; none if the tokens are the same, or if no epoch
-        has been stored.
+        A phrase such as "other reviews"; "" if the tokens are the same, or if no epoch
+        is stored.
 
     Raises:
-        RunError: if what was stored is damaged.
+        RunError: if the stored state is damaged.
     """
     checkpoint = _last_checkpoint(folder)
     if checkpoint is None:
@@ -130,7 +130,7 @@ def other_tokens(folder: Path, data: dict) -> str:
             return "other reviews"
         version = standardization_of(data["name"], state)
     if version != STANDARDIZATION_VERSION:
-        return f"standardization {version}, not today's {STANDARDIZATION_VERSION}"
+        return f"standardization {version}, not the current {STANDARDIZATION_VERSION}"
     return ""
 
 
@@ -140,7 +140,7 @@ def _last_checkpoint(folder):
 
 @contextmanager
 def _report_damage(checkpoint):
-    """Turn what a damaged checkpoint leads to into a `RunError` that names it."""
+    """Turn the errors that a damaged checkpoint causes into a `RunError` naming it."""
     try:
         yield
     except (
@@ -153,17 +153,17 @@ def _report_damage(checkpoint):
         zipfile.BadZipFile,
     ) as error:
         raise RunError(
-            f"{checkpoint} is damaged: {error}; without it, the run begins anew"
+            f"{checkpoint} is damaged: {error}; delete it to start the run over"
         ) from error
 
 
 def _variables(model):
-    """List all that training changes, in a fixed order."""
+    """List every variable that training changes, in a fixed order."""
     model.optimizer.build(model.trainable_variables)
     return [*model.variables, *model.optimizer.variables]
 
 
 def _load_arrays(path):
-    # Opened here: np.load leaves a damaged file open.
+    # np.load (NumPy 2.4.6) leaves a damaged file open if it opens the file itself.
     with open(path, "rb") as file, np.load(file) as arrays:
         return [arrays[name] for name in arrays.files]

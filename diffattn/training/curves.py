@@ -1,4 +1,4 @@
-"""The learning curves of a run."""
+"""Plot the learning curves of a run."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -16,10 +16,10 @@ def plot_history(
         history: dict with ``loss``, ``val_loss``, ``accuracy`` and
             ``val_accuracy``, one number an epoch.
         attention_type: decides the colour.
-        kept_epoch: int, counted from 1: whose weights the model has.
+        kept_epoch: int, the epoch whose weights the model has, counted from 1.
 
     Returns:
-        A `matplotlib.figure.Figure` with an opaque ground.
+        A `matplotlib.figure.Figure` with an opaque background.
     """
     figure, panels = new_figure(8, 3.2, 2)
     epochs = range(1, len(history["loss"]) + 1)
@@ -31,6 +31,6 @@ def plot_history(
         axes.axvline(kept_epoch, color="#333333", linestyle=":", zorder=0)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(["training", "validation", "kept"], frameon=False)
+    axes.legend(["training", "validation", "chosen epoch"], frameon=False)
     figure.suptitle(f"attention type: {attention_type}")
     return figure

@@ -1,4 +1,4 @@
-"""A run: a trained classifier in a folder, from its settings and back."""
+"""Train a classifier and save it as a run, a folder; load runs and use them."""
 
 import itertools
 import os
@@ -31,28 +31,28 @@ from diffattn.training.settings import keras_defaults
 from diffattn.training.task import Task, get_task
 from diffattn.training.tokens import check_backend, tokenize
 
-#: A run's folder has this at the end of its name until the run is finished.
+#: The suffix of a run's folder until the run is finished.
 UNFINISHED = ".unfinished"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained classifier and all that is known about it.
+    """A trained classifier, its settings, results and provenance.
 
     Attributes:
         path: the run's folder.
         config: the `Config` that it was trained with.
         history: dict from metric to a list with one number an epoch.
-        metrics: dict of ``validation_loss``, ``validation_accuracy``,
-            ``test_loss``, ``test_accuracy``, ``epochs`` (trained) and
-            ``kept_epoch`` (whose weights these are, counted from 1).
+        metrics: dict of ``validation_loss``, ``validation_accuracy``, ``test_loss``,
+            ``test_accuracy``, ``epochs`` (the number trained) and ``kept_epoch`` (the
+            epoch whose weights the model has, counted from 1).
         provenance: dict of ``command``, ``seconds`` and ``cpu_seconds`` (of training
             and evaluation, since the last start), the ``data`` (name, fingerprint,
-            numbers of reviews), the version of the ``standardization``, and what
-            `diffattn.provenance.provenance` gives.
+            numbers of reviews), the version of the ``standardization``, and the
+            entries of `diffattn.provenance.provenance`.
         right: dict of ``test``: which test texts were answered rightly, in their
             order, for `diffattn.training.answers.unpack_right`. Empty where a text has
-            more answers than one, and in runs from before they were kept.
+            more answers than one, and in older runs.
         tests: dict from the name of a further test set to its ``loss``, ``accuracy``
             and ``right``; empty where the data set has none.
         parameters: dict from the name of an attention layer to a dict from the name
@@ -73,28 +73,28 @@ class Run:
     def model(self) -> keras.Model:
         """The model from raw strings (N,) to probabilities (N, outputs).
 
-        Its method ``export`` writes a SavedModel. ONNX and LiteRT cannot process
-        text: to them export ``model.layers[2]``, the classifier from tokens to logits.
+        Its method ``export`` writes a SavedModel. ONNX and LiteRT cannot process text:
+        for them, export ``model.layers[2]``, the classifier from tokens to logits.
 
         Raises:
-            RunError: if its file is missing or damaged.
+            RunError: if the model's file is missing or damaged.
         """
         path = self.path / "model.keras"
         try:
             return keras.models.load_model(path)
-        except Exception as error:  # Keras lets through whatever damage leads to
-            first = next(iter(str(error).splitlines()), "")
+        except Exception as error:  # Keras raises errors of many kinds for damage
+            reason = next(iter(str(error).splitlines()), "")
             raise RunError(
-                f"{path} cannot be loaded: {type(error).__name__}: {first}"
+                f"{path} cannot be loaded: {type(error).__name__}: {reason}"
             ) from error
 
     @property
     def task(self) -> Task:
-        """What the model was trained to answer."""
+        """The task that the model was trained for."""
         return get_task(self.config.dataset.task)
 
     def document(self) -> dict:
-        """Return all but path and model, as a dict of JSON values."""
+        """Return everything except path and model, as a dict of JSON values."""
         always = ("history", "metrics", "provenance")
         return {
             "config": asdict(self.config),
@@ -104,14 +104,14 @@ class Run:
 
     @keras_defaults()
     def predict(self, texts: str | Sequence[str]) -> np.ndarray:
-        """Compute how probably each text is positive.
+        """Compute the probability that each text is positive.
 
         Args:
             texts: a str or a sequence of N str, raw.
 
         Returns:
-            A NumPy array of shape (N,), float32; for a task with more outputs than
-            one, the probabilities of all, of shape (N, outputs) or (N, L, outputs).
+            A NumPy array of shape (N,), float32; for a task with several outputs, the
+            probabilities of all, of shape (N, outputs) or (N, L, outputs).
         """
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
@@ -130,12 +130,12 @@ class Run:
         Returns:
             (words, weights): the T words that the model reads, "[UNK]" for one that
             it does not know; and a NumPy array of shape (H, T, T), for
-            ``differential`` (H, T, T, d), in which row i is what word i attends to.
-            Padding, where it is attended to, is left out. They are the first
-            attention layer's, where there are several.
+            ``differential`` (H, T, T, d), whose row i shows what word i attends to.
+            Weights on padding, if there are any, are left out. They
+            belong to the first attention layer, if there are several.
 
         Raises:
-            ValueError: if the run is of the baseline, which has no attention.
+            ValueError: if the model is the baseline, which has no attention.
         """
         if self.config.attention_type == BASELINE:
             raise ValueError("the baseline, attention_type='none', has no attention")
@@ -160,8 +160,8 @@ class Run:
         Returns:
             A dict of ``loss`` (mean cross-entropy) and ``accuracy``.
         """
-        # By the logits, as in training: a probability that rounds to 0 or 1 has lost
-        # how sure the model was.
+        # From the logits, as in training: a probability that rounds to 0 or 1 no longer
+        # shows how confident the model was.
         vectorizer, classifier = self.model.layers[1:3]
         tokens = vectorize(vectorizer, reviews.texts)
         compile_classifier(classifier, task=self.task.name)
@@ -178,13 +178,13 @@ def train(
 ) -> Run:
     """Train a classifier and save it as a run.
 
-    The run is a folder named by its time. It appears whole or not at all:
-    until it is finished, its name ends in ``.unfinished``, and `resume` goes
-    on from the last epoch that it holds, to the same result.
+    The run is a folder named after the time. It appears whole or not at all: until the
+    run is finished, the name ends in ``.unfinished``. `resume` continues such a run
+    after its last stored epoch, with the same result as without the interruption.
 
     Args:
         output: folder in which the run's folder is made.
-        resume: path of an unfinished run to go on with; its own settings hold.
+        resume: path of an unfinished run to continue, with its own settings.
         tensorboard: whether to write logs for TensorBoard into the run.
         verbose: 0 for silence, 1 for a progress bar, 2 for a line an epoch,
             "auto" to let Keras choose.
@@ -196,10 +196,10 @@ def train(
     Raises:
         ValueError: on a setting out of its bounds.
         TypeError: on an unknown setting.
-        UserError: if Keras runs on another backend than TensorFlow, if `output`
-            cannot be written, or if TensorBoard is asked for and not installed.
+        UserError: if Keras does not run on TensorFlow, if `output` is not writable, or
+            if TensorBoard is requested but not installed.
         diffattn.errors.DataError: if the data are missing or damaged.
-        RunError: if `resume` is not an unfinished run, is damaged, or was begun with
+        RunError: if `resume` is not an unfinished run, is damaged, or was started with
             other reviews or another standardization.
         DivergenceError: if the loss is no longer finite.
 
@@ -230,8 +230,8 @@ def train(
         return _save(folder, config, result, data, model)
     except KeyboardInterrupt:
         if verbose != 0:
-            again = f"diffattn train --resume {shlex.quote(str(folder))}"
-            print(f"\ninterrupted; to go on: {again}")
+            command = f"diffattn train --resume {shlex.quote(str(folder))}"
+            print(f"\ninterrupted; to resume: {command}")
         raise
 
 
@@ -245,35 +245,37 @@ def load_run(path: str | os.PathLike) -> Run:
         The `Run`.
 
     Raises:
-        RunError: if the folder is missing, unfinished, damaged or no run, or if the
+        RunError: if the folder is missing, damaged, or not a finished run, or if the
             run was trained on tokens of another standardization.
-        UserError: if Keras runs on another backend than TensorFlow.
+        UserError: if Keras does not run on TensorFlow.
     """
     check_backend()
     path = expand(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
     if path.name.endswith(UNFINISHED):
-        raise RunError(f"{path} is an unfinished run: go on with it by --resume {path}")
+        raise RunError(f"{path} is an unfinished run: resume it with --resume {path}")
     document = read_json(path / "run.json")
     if not (path / "model.keras").is_file():
         raise RunError(f"{path} is not a whole run: it has no model.keras")
     try:
         run = Run(path, Config(**document.pop("config")), **document)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+        raise RunError(
+            f"{path / 'run.json'} does not describe a run: {error}"
+        ) from error
     version = standardization_of(run.config.data, run.provenance)
     if version != STANDARDIZATION_VERSION:
         raise RunError(
-            f"{path} was trained with standardization {version}; today's is "
-            f"{STANDARDIZATION_VERSION}, which gives it other tokens: train it again"
+            f"{path} was trained with standardization {version}; the current one, "
+            f"{STANDARDIZATION_VERSION}, gives other tokens: train it again"
         )
-    _ = run.model  # read now: damage is told before any other work
+    _ = run.model  # loaded now, to report damage before any other work
     return run
 
 
 def _start(output, config):
-    """Make a new run's folder, with its configuration in it."""
+    """Make a new run's folder and write its configuration."""
     name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     output = expand(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -284,7 +286,7 @@ def _start(output, config):
             continue
         try:
             folder.mkdir()
-        except FileExistsError:  # another training has begun in the same second
+        except FileExistsError:  # another training began in the same second
             continue
         write_json(folder / "run.json", {"config": asdict(config)})
         return folder
@@ -303,7 +305,9 @@ def _reopen(path):
     try:
         return path, Config(**document["config"])
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path / 'run.json'} is not a run's: {error}") from error
+        raise RunError(
+            f"{path / 'run.json'} does not describe a run: {error}"
+        ) from error
 
 
 @keras_defaults()
@@ -318,7 +322,7 @@ def _save(folder, config, result, data, model):
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)
     write_json(folder / "run.json", run.document())
-    # Without its checkpoints an unfinished run would begin anew: finish it first.
+    # Rename first: an unfinished run without its checkpoints would start again.
     folder.rename(path)
     for checkpoint in path.glob("checkpoint*"):
         shutil.rmtree(checkpoint)
@@ -327,7 +331,7 @@ def _save(folder, config, result, data, model):
 
 
 def _draw(run, path):
-    """Draw the learning curves; if that fails, warn: the run matters more."""
+    """Draw the learning curves, and only warn if that fails: the run is worth more."""
     try:
         kept_epoch = run.metrics["kept_epoch"]
         figure = plot_history(run.history, run.config.attention_type, kept_epoch)

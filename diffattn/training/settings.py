@@ -1,4 +1,4 @@
-"""Keras's global settings, which a run does not depend on."""
+"""Make runs independent of Keras's global settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,15 +8,15 @@ import keras
 
 @contextmanager
 def keras_defaults() -> Iterator[None]:
-    """Put Keras's global settings at their defaults, and back afterwards.
+    """Set Keras's global settings to their defaults, and restore them afterwards.
 
-    What a run's figures depend on is in its `Config`. So it makes no difference
-    whether the program, ``keras.json`` or the environment has set another ``floatx``,
-    dtype policy or ``epsilon``, or limits epochs and steps.
+    A run's results depend on its `Config` alone. They must not change because the
+    program, ``keras.json`` or the environment sets another ``floatx``, dtype policy or
+    ``epsilon``, or limits epochs and steps.
     """
     config = keras.config
     settings = [
-        # The policy first: where there is none yet, asking for it makes one.
+        # The policy first: reading it makes one from floatx if there is none yet.
         (config.set_dtype_policy, config.dtype_policy(), "float32"),
         (config.set_floatx, config.floatx(), "float32"),
         (config.set_epsilon, config.epsilon(), 1e-7),

@@ -23,7 +23,7 @@ PER_FOLDER = 7
 
 
 def small_folders():
-    """Reviews in the layout of aclImdb, few and of our own."""
+    """A small data set of our own in the layout of aclImdb."""
     return {
         folder: {
             f"{i}_{1 + i % 4}.txt": f"Été {folder} «review» {i}<br />".encode()
@@ -50,8 +50,8 @@ def add(archive, name, content):
     archive.addfile(entry, io.BytesIO(content))
 
 
-def in_archive(folders, root):
-    """Each file's name in an archive, and its content."""
+def archived_files(folders, root):
+    """Yield each file's name in an archive and its content."""
     yield f"{root}README", b"about"
     yield f"{root}train/unsup/0_0.txt", b"without a label"
     for folder, files in folders.items():
@@ -62,7 +62,7 @@ def in_archive(folders, root):
 def write_archive(path, folders, mode="w:gz", roots=("aclImdb/",)):
     with tarfile.open(path, mode) as archive:
         for root in roots:
-            for name, content in in_archive(folders, root):
+            for name, content in archived_files(folders, root):
                 add(archive, name, content)
     return path
 
@@ -70,14 +70,14 @@ def write_archive(path, folders, mode="w:gz", roots=("aclImdb/",)):
 def write_zip(path, folders, roots=("aclImdb/",), separator="/"):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for root in roots:
-            for name, content in in_archive(folders, root):
+            for name, content in archived_files(folders, root):
                 archive.writestr(name.replace("/", separator), content)
     return path
 
 
 @pytest.fixture
 def small(monkeypatch, tmp_path):
-    """A small data set in the place of the large one: same code, other numbers."""
+    """A small data set in place of IMDB's, read by the same code."""
     folders = small_folders()
     monkeypatch.delenv(data.IMDB_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -101,16 +101,16 @@ def test_folder_and_archive_give_the_same(kind, small, tmp_path):
     else:
         mode = {"tar.gz": "w:gz", "tar": "w", "tar.xz": "w:xz"}[kind]
         source = write_archive(tmp_path / f"reviews.{kind}", small, mode)
-    found = load_imdb(source, validation_split=0.5)
-    assert found.name == "imdb"
-    assert found.fingerprint == data.IMDB.fingerprint
-    assert len(found.train) == len(found.validation) == PER_FOLDER
-    texts = {*found.train.texts, *found.validation.texts}
-    wanted = {
+    reviews = load_imdb(source, validation_split=0.5)
+    assert reviews.name == "imdb"
+    assert reviews.fingerprint == data.IMDB.fingerprint
+    assert len(reviews.train) == len(reviews.validation) == PER_FOLDER
+    texts = {*reviews.train.texts, *reviews.validation.texts}
+    expected = {
         content.decode() for folder in FOLDERS[:2] for content in small[folder].values()
     }
-    assert texts == wanted
-    for part in (found.train, found.validation, found.test):
+    assert texts == expected
+    for part in (reviews.train, reviews.validation, reviews.test):
         for text, label in zip(part.texts, part.labels, strict=True):
             assert ("/pos" in text) == (label == 1)
 
@@ -121,9 +121,9 @@ ROOTS = ["imdb/", "", "./", "data/sets/aclImdb_v1/", "/home/somebody/aclImdb/"]
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize("write", [write_archive, write_zip])
 def test_an_archive_may_have_any_root(write, root, small, tmp_path):
-    found = load_imdb(write(tmp_path / "reviews", small, roots=[root]))
-    assert found.fingerprint == data.IMDB.fingerprint
-    assert len(found.test) == 2 * PER_FOLDER
+    reviews = load_imdb(write(tmp_path / "reviews", small, roots=[root]))
+    assert reviews.fingerprint == data.IMDB.fingerprint
+    assert len(reviews.test) == 2 * PER_FOLDER
 
 
 def test_a_zip_archive_may_come_from_windows(small, tmp_path):
@@ -140,22 +140,22 @@ def test_a_folder_may_have_any_name(root, small, tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_archive, write_zip])
-def test_two_copies_in_one_archive_are_not_mixed(write, small, tmp_path):
+def test_two_copies_in_one_archive_are_refused(write, small, tmp_path):
     source = write(tmp_path / "reviews", small, roots=["b/", "a/"])
     with pytest.raises(DataError, match=r"more than one folder: a, b\. Give one of"):
         load_imdb(source)
 
 
-def test_two_copies_in_one_folder_are_not_mixed(small, tmp_path):
+def test_two_copies_in_one_folder_are_refused(small, tmp_path):
     for name in ("a", "b"):
         write_folder(tmp_path / name, small)
     with pytest.raises(DataError, match=r"more than one folder: .*/a, .*/b\. Give one"):
         load_imdb(tmp_path)
-    (tmp_path / "b").rename(tmp_path / "aclImdb")  # the name that it has
+    (tmp_path / "b").rename(tmp_path / "aclImdb")  # the usual name takes precedence
     assert load_imdb(tmp_path).fingerprint == data.IMDB.fingerprint
 
 
-def test_half_of_one_and_half_of_another_are_no_copy(small, tmp_path):
+def test_two_halves_in_different_folders_are_refused(small, tmp_path):
     path = tmp_path / "a.tar"
     with tarfile.open(path, "w") as archive:
         for folder, files in small.items():
@@ -166,13 +166,16 @@ def test_half_of_one_and_half_of_another_are_no_copy(small, tmp_path):
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
-def test_the_split_is_the_one_of_keras(share, small, tmp_path):
+def test_keras_splits_the_same_way(share, small, tmp_path):
     root = write_folder(tmp_path / "aclImdb", small)
     (root / "train" / "unsup" / "0_0.txt").unlink()
     (root / "train" / "unsup").rmdir()
-    found = load_imdb(root, validation_split=share, seed=42)
-    for subset, mine in (("training", found.train), ("validation", found.validation)):
-        theirs = keras.utils.text_dataset_from_directory(
+    reviews = load_imdb(root, validation_split=share, seed=42)
+    for subset, part in (
+        ("training", reviews.train),
+        ("validation", reviews.validation),
+    ):
+        expected = keras.utils.text_dataset_from_directory(
             root / "train",
             validation_split=share,
             subset=subset,
@@ -181,11 +184,11 @@ def test_the_split_is_the_one_of_keras(share, small, tmp_path):
             shuffle=True,
             verbose=False,
         )
-        pairs = {(text.numpy().decode(), int(label)) for text, label in theirs}
-        assert pairs == set(zip(mine.texts, mine.labels, strict=True))
+        pairs = {(text.numpy().decode(), int(label)) for text, label in expected}
+        assert pairs == set(zip(part.texts, part.labels, strict=True))
 
 
-def test_another_seed_splits_otherwise(small, tmp_path):
+def test_another_seed_gives_another_split(small, tmp_path):
     source = write_archive(tmp_path / "a.tar", small, "w")
     one, again, other = (load_imdb(source, seed=s) for s in (1, 1, 2))
     assert list(one.train.texts) == list(again.train.texts)
@@ -193,7 +196,7 @@ def test_another_seed_splits_otherwise(small, tmp_path):
     assert one.fingerprint == other.fingerprint
 
 
-def test_what_is_missing_is_said(small, tmp_path):
+def test_missing_reviews_are_named(small, tmp_path):
     with pytest.raises(DataError, match="there is no file or folder"):
         load_imdb(tmp_path / "nowhere")
     del small["test/pos"]["3_4.txt"]
@@ -238,7 +241,7 @@ def test_text_that_is_not_utf_8_is_named(small, tmp_path, monkeypatch):
 
 
 def test_an_archive_cannot_write_anywhere(small, tmp_path, monkeypatch):
-    """Names that climb out, absolute ones and links are passed over."""
+    """Names with "..", absolute names and links are skipped."""
     path = tmp_path / "evil" / "a.tar"
     path.parent.mkdir()
     write_archive(path, small, "w")
@@ -255,18 +258,18 @@ def test_an_archive_cannot_write_anywhere(small, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
-def test_a_share_outside_its_bounds_is_named(share, small, tmp_path):
+def test_an_invalid_share_is_named(share, small, tmp_path):
     with pytest.raises(ValueError, match="validation_split must be"):
         load_imdb(tmp_path, validation_split=share)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None])
-def test_a_seed_that_numpy_does_not_take_is_named_first_of_all(seed, small, tmp_path):
+def test_an_invalid_seed_is_named_before_anything_is_read(seed, small, tmp_path):
     with pytest.raises(ValueError, match=f"seed must be an integer.*seed={seed}"):
         load_imdb(tmp_path / "nowhere", seed=seed)
 
 
-def test_the_home_of_nobody_is_told(small, monkeypatch):
+def test_an_unknown_users_home_is_named(small, monkeypatch):
     with pytest.raises(DataError, match="there is no file or folder ~nobody-here/x: "):
         load_imdb("~nobody-here/x")
     monkeypatch.setenv(data.IMDB_VARIABLE, "~nobody-here/x")
@@ -274,7 +277,7 @@ def test_the_home_of_nobody_is_told(small, monkeypatch):
         load_imdb()
 
 
-def test_a_copy_in_the_users_home(small, tmp_path, monkeypatch):
+def test_a_tilde_is_the_users_home(small, tmp_path, monkeypatch):
     write_folder(tmp_path / "aclImdb", small)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert load_imdb("~/aclImdb").fingerprint == data.IMDB.fingerprint
@@ -282,7 +285,7 @@ def test_a_copy_in_the_users_home(small, tmp_path, monkeypatch):
     assert load_imdb().fingerprint == data.IMDB.fingerprint
 
 
-def test_a_share_that_leaves_nothing_is_named(small, tmp_path):
+def test_a_share_that_leaves_no_reviews_is_named(small, tmp_path):
     source = write_archive(tmp_path / "a.tar", small, "w")
     with pytest.raises(ValueError, match=r"validation_split=0\.01 of 14 reviews"):
         load_imdb(source, validation_split=0.01)
@@ -290,20 +293,20 @@ def test_a_share_that_leaves_nothing_is_named(small, tmp_path):
 
 @pytest.fixture
 def server(tmp_path):
-    """A real HTTP server on this machine that counts what is asked of it."""
+    """A real HTTP server on this machine that records the requested paths."""
     folder = tmp_path / "served"
     folder.mkdir()
-    asked = []
+    requests = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *ignored):
-            asked.append(self.path)
+            requests.append(self.path)
 
     handler = functools.partial(Handler, directory=folder)
     with socketserver.TCPServer(("127.0.0.1", 0), handler) as served:
         thread = threading.Thread(target=served.serve_forever)
         thread.start()
-        yield folder, f"http://127.0.0.1:{served.server_address[1]}", asked
+        yield folder, f"http://127.0.0.1:{served.server_address[1]}", requests
         served.shutdown()
         thread.join()
 
@@ -311,7 +314,7 @@ def server(tmp_path):
 @pytest.fixture
 def published(small, server, monkeypatch):
     """The small data set, published on that server."""
-    folder, url, asked = server
+    folder, url, requests = server
     content = write_archive(folder / "a.tar.gz", small).read_bytes()
     replace_release(
         monkeypatch,
@@ -319,48 +322,48 @@ def published(small, server, monkeypatch):
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
-    return folder / "a.tar.gz", asked
+    return folder / "a.tar.gz", requests
 
 
-def cached(tmp_path):
+def cached_files(tmp_path):
     return [p.name for p in (tmp_path / "cache").rglob("*") if p.is_file()]
 
 
 @pytest.mark.filterwarnings("ignore:Unverified HTTPS")
-def test_downloaded_once_and_kept(published, tmp_path):
-    _, asked = published
+def test_the_archive_is_downloaded_once_and_cached(published, tmp_path):
+    _, requests = published
     assert len(load_imdb(progress=True).test) == 2 * PER_FOLDER
     assert len(load_imdb().test) == 2 * PER_FOLDER
-    assert asked == ["/a.tar.gz"]
-    assert cached(tmp_path) == ["a.tar.gz"]
+    assert requests == ["/a.tar.gz"]
+    assert cached_files(tmp_path) == ["a.tar.gz"]
 
 
-def test_a_download_of_another_size_is_refused_and_not_kept(published, tmp_path):
+def test_a_download_of_another_size_is_refused_and_not_cached(published, tmp_path):
     file, _ = published
     size = file.stat().st_size
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(DataError, match=f"gave {size - 5:,} bytes instead of {size:,}"):
         load_imdb()
-    assert cached(tmp_path) == []
+    assert cached_files(tmp_path) == []
 
 
-def test_a_download_of_other_content_is_refused_and_not_kept(published, tmp_path):
+def test_a_download_with_other_content_is_refused_and_not_cached(published, tmp_path):
     file, _ = published
     content = bytearray(file.read_bytes())
     content[50] ^= 1
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"could not download.*SHA256 hash"):
         load_imdb()
-    assert cached(tmp_path) == []
+    assert cached_files(tmp_path) == []
 
 
-def test_without_a_network_the_way_out_is_told(published, monkeypatch):
+def test_without_a_network_the_error_names_the_alternatives(published, monkeypatch):
     replace_release(monkeypatch, url="http://127.0.0.1:9/a.tar.gz")
     with pytest.raises(DataError, match=r"could not download.*set DIFFATTN_IMDB\."):
         load_imdb()
 
 
-def test_the_environment_names_a_copy(small, tmp_path, monkeypatch):
+def test_the_environment_variable_names_a_copy(small, tmp_path, monkeypatch):
     source = write_archive(tmp_path / "a.tar", small, "w")
     monkeypatch.setenv(data.IMDB_VARIABLE, str(source))
     assert len(load_imdb().test) == 2 * PER_FOLDER
@@ -378,20 +381,17 @@ real = pytest.mark.skipif(
 @real
 def test_the_real_reviews():
     """Maas et al. (2011): 25,000 reviews to train, 25,000 to test, half positive."""
-    found = load_imdb()
-    assert [len(getattr(found, p)) for p in ("train", "validation", "test")] == [
-        20_000,
-        5_000,
-        25_000,
-    ]
-    assert found.test.labels.mean() == 0.5
-    both = np.concatenate([found.train.labels, found.validation.labels])
-    assert both.mean() == 0.5
-    assert found.fingerprint == data.IMDB.fingerprint
+    reviews = load_imdb()
+    sizes = [len(getattr(reviews, p)) for p in ("train", "validation", "test")]
+    assert sizes == [20_000, 5_000, 25_000]
+    assert reviews.test.labels.mean() == 0.5
+    labels = np.concatenate([reviews.train.labels, reviews.validation.labels])
+    assert labels.mean() == 0.5
+    assert reviews.fingerprint == data.IMDB.fingerprint
 
 
 @real
-def test_the_real_reviews_packed_another_way(tmp_path):
+def test_the_real_reviews_in_other_archives(tmp_path):
     tar, zipped, folder = tmp_path / "a.tar", tmp_path / "a.zip", tmp_path / "imdb"
     with (
         tarfile.open(os.environ[data.IMDB_VARIABLE]) as archive,

@@ -10,12 +10,12 @@ from diffattn.data.order import load_order, order_task
 
 
 def words(text):
-    """Independently of the package: letters only, tags gone."""
+    """Split a text independently of the package: letters only, without tags."""
     return re.findall(r"[a-z]+", re.sub(r"<[^>]*>", " ", text.lower()))
 
 
 def test_the_same_seed_gives_the_same_reviews_on_every_platform():
-    """The fingerprint was taken once; NumPy promises this stream for ever."""
+    """The stored fingerprint holds because NumPy has frozen this stream."""
     one = load_sample()
     assert one.fingerprint[:16] == "7aee9694a70a0901"
     assert load_sample().fingerprint == one.fingerprint
@@ -23,18 +23,15 @@ def test_the_same_seed_gives_the_same_reviews_on_every_platform():
 
 
 def test_sizes_and_balance():
-    found = load_sample(train_reviews=500, test_reviews=100, validation_split=0.3)
-    assert [len(getattr(found, p)) for p in ("train", "validation", "test")] == [
-        350,
-        150,
-        100,
-    ]
-    assert found.test.labels.mean() == 0.5
-    assert found.name == "sample"
+    data = load_sample(train_reviews=500, test_reviews=100, validation_split=0.3)
+    sizes = [len(getattr(data, p)) for p in ("train", "validation", "test")]
+    assert sizes == [350, 150, 100]
+    assert data.test.labels.mean() == 0.5
+    assert data.name == "sample"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
-def test_the_stated_share_is_decided_by_order_alone(share):
+def test_order_alone_decides_the_given_share(share):
     """Every such review has its mirror image: same words, opposite label."""
     test = load_sample(order_share=share).test
     bags = {}
@@ -47,7 +44,7 @@ def test_the_stated_share_is_decided_by_order_alone(share):
     assert ceiling == 1 - share / 2
 
 
-def test_the_ceiling_of_a_case_small_enough_to_count():
+def test_the_ceiling_of_five_texts():
     texts = ["a b", "b a", "b a", "c", "c"]
     labels = [1, 0, 0, 1, 1]
     assert order_blind_ceiling([t.split() for t in texts], labels) == 4 / 5
@@ -67,7 +64,7 @@ def test_the_verdict_is_what_follows_the_but():
     assert judged == 400
 
 
-def test_breaks_capitals_and_punctuation_are_there():
+def test_breaks_capitals_and_punctuation_occur():
     texts = load_sample().train.texts
     for sign in ("<br /><br />", "<BR>", "!", "...", "NOT", ","):
         assert sum(sign in text for text in texts) > 20
@@ -86,7 +83,7 @@ def test_order_task(distance):
     assert (tokens == again).all()
 
 
-def test_the_order_tasks_texts_are_its_tokens():
+def test_the_texts_of_the_order_task_spell_its_tokens():
     data = load_order(length=9, distance=2, train_sequences=50, test_sequences=20)
     assert (len(data.train), len(data.validation), len(data.test)) == (40, 10, 20)
     for text, label in zip(data.train.texts, data.train.labels, strict=True):
@@ -121,6 +118,6 @@ def test_every_order_text_has_its_mirror_image_in_the_test_set():
         (order_task, {"count": 3, "vocabulary_size": 3}, "vocabulary_size must be"),
     ],
 )
-def test_bad_arguments_are_named(function, arguments, message):
+def test_invalid_arguments_are_named(function, arguments, message):
     with pytest.raises(ValueError, match=message):
         function(**arguments)

@@ -29,7 +29,7 @@ def standardized(text):
 
 
 class TextOnly(html.parser.HTMLParser):
-    """What Python's own HTML parser takes for text, a space for each tag."""
+    """Collects the text that Python's HTML parser sees, with a space for each tag."""
 
     def __init__(self):
         super().__init__(convert_charrefs=False)
@@ -54,7 +54,7 @@ class TextOnly(html.parser.HTMLParser):
 
 
 def expected(text):
-    """Independently: Python's HTML parser and references, and Unicode's categories."""
+    """Standardize by Python's HTML parser and references and Unicode's categories."""
     kinds = {c: unicodedata.category(c) for c in text}
     text = "".join(
         " " if kinds[c][0] == "Z" or kinds[c] == "Cc" else c
@@ -106,20 +106,20 @@ def expected(text):
         "...",
     ],
 )
-def test_equals_pythons_own_parser(text):
+def test_it_agrees_with_pythons_html_parser(text):
     assert standardized(text) == expected(text)
 
 
 @pytest.mark.parametrize("kind", ["Cc", "Cf", "Zs", "Zl", "Zp"])
-def test_every_sign_that_nobody_sees(kind):
-    """A space, or nothing if it is a format character, between any two letters."""
+def test_every_invisible_character(kind):
+    """A format character disappears, any other becomes a space."""
     signs = [c for c in map(chr, range(0x110000)) if unicodedata.category(c) == kind]
-    found = custom_standardization([f"a{c}b" for c in signs]).numpy().tolist()
-    assert found == [b"ab" if kind == "Cf" else b"a b"] * len(signs)
+    result = custom_standardization([f"a{c}b" for c in signs]).numpy().tolist()
+    assert result == [b"ab" if kind == "Cf" else b"a b"] * len(signs)
 
 
-def test_every_reference_of_html():
-    """As the character that it stands for, or as a space if that is a rare one."""
+def test_every_html_reference():
+    """It counts as its character, or as a space if that is a rare one."""
     html5 = html.entities.html5
     names = [
         name
@@ -128,20 +128,22 @@ def test_every_reference_of_html():
         if name[-1] == ";" and html5.get(name.lower(), text).lower() == text.lower()
     ]
     names += [f"#{code};" for code in range(1, 0x2100)]
-    usual = bytes(range(128, 160)).decode("cp1252", "ignore")
-    usual = {c.lower() for c in [*usual, *map(chr, range(0x180))]}
-    meant = [html.unescape(f"&{name}") or " " for name in names]
-    found = custom_standardization([f"a&{name}b" for name in names]).numpy()
-    wanted = custom_standardization([f"a{text}b" for text in meant]).numpy()
-    for name, text, one, other in zip(names, meant, found, wanted, strict=True):
-        rare = text.lower() not in usual
-        assert one == (b"a b" if rare and other != b"ab" else other), name
+    windows = bytes(range(128, 160)).decode("cp1252", "ignore")
+    common = {c.lower() for c in [*windows, *map(chr, range(0x180))]}
+    characters = [html.unescape(f"&{name}") or " " for name in names]
+    results = custom_standardization([f"a&{name}b" for name in names]).numpy()
+    of_characters = custom_standardization([f"a{c}b" for c in characters]).numpy()
+    for name, character, result, of_character in zip(
+        names, characters, results, of_characters, strict=True
+    ):
+        is_rare = character.lower() not in common and of_character != b"ab"
+        assert result == (b"a b" if is_rare else of_character), name
 
 
-def test_bytes_that_are_no_utf_8_are_spaces():
+def test_bytes_that_are_not_utf_8_become_spaces():
     texts = [b"good\xffbad", b"\x96", b"a\xed\xa0\x80b", b"caf\xc3", b"\xc3\xa9t\xe9"]
-    found = custom_standardization(texts).numpy().tolist()
-    assert [text.split() for text in found] == [
+    results = custom_standardization(texts).numpy().tolist()
+    assert [text.split() for text in results] == [
         [b"good", b"bad"],
         [],
         [b"a", b"b"],
@@ -156,7 +158,7 @@ PIECES += ["\0", "\x01", "\x02", "\x85", "\xa0", "\xad", "\u200b", "\u2028", "\u
 PIECES += ["İ", "Σ", "ß", "é", "\u0307", "\ufe0f", "😀", "“", "\U000e0041", "\uffff"]
 
 
-def test_its_own_output_stays_as_it_is():
+def test_a_second_pass_changes_nothing():
     rng = random.Random(0)
     texts = ["".join(pieces) for pieces in itertools.product(PIECES, repeat=2)]
     texts += ["".join(rng.choices(PIECES, k=rng.randint(3, 20))) for _ in range(50_000)]
@@ -168,8 +170,8 @@ def test_its_own_output_stays_as_it_is():
 @pytest.mark.parametrize(
     "piece", ['<a "<b>', "<!--<a>", "<a '<", '<a "', "&#1", "&amp", "&", "<", "<a '<' "]
 )
-def test_time_in_proportion_to_the_length(piece):
-    """Eight times the text may not take thirty times as long."""
+def test_the_time_is_proportional_to_the_length(piece):
+    """Eight times the text must not take thirty times as long."""
 
     def seconds(count):
         text = tf.constant([piece * count])
@@ -183,7 +185,7 @@ def test_time_in_proportion_to_the_length(piece):
 
 
 def version_1(text):
-    """The standardization of the results that do not name theirs."""
+    """Standardize as version 1 did, which stored results do not name."""
     tag = r"""<!--.*?-->|<[/!]?[a-z](?:"[^"]*"|'[^']*'|[^<>"'])*>|<[/!]?[a-z][^<>]*>"""
     text = tf.strings.lower(text, encoding="utf-8")
     text = tf.strings.regex_replace(text, f"(?s){tag}", " ")
@@ -193,10 +195,10 @@ def version_1(text):
 @pytest.mark.parametrize(
     "reviews", [load_sample(), load_order(), load_order(length=200, distance=4)]
 )
-def test_the_generated_reviews_have_the_same_tokens_as_before(reviews):
+def test_generated_reviews_have_the_same_tokens_in_version_1(reviews):
     for part in (reviews.train, reviews.validation, reviews.test):
-        found = custom_standardization(part.texts).numpy().tolist()
-        assert found == version_1(part.texts).numpy().tolist()
+        result = custom_standardization(part.texts).numpy().tolist()
+        assert result == version_1(part.texts).numpy().tolist()
     assert standardization_of(reviews.name, {}) == STANDARDIZATION_VERSION
     assert standardization_of("imdb", {}) == 1
 
@@ -209,14 +211,14 @@ print(ascii(diffattn.custom_standardization(letters).numpy().decode()))
 
 
 @pytest.mark.slow
-def test_the_same_in_every_locale():
-    """A Turkish I has no dot, and Lithuanian keeps it under an accent."""
+def test_the_locale_does_not_matter():
+    """In Turkish, "I" loses its dot; in Lithuanian, it keeps it under an accent."""
     expected = ascii("title i̇ i̇ ì í ĩ į\u0301 j\u0301")
     for locale in ("tr_TR.UTF-8", "lt_LT.UTF-8"):
         assert " ".join(answer(LOCALE, LC_ALL=locale, LANG=locale)) == expected
 
 
-def test_what_is_a_tag_and_what_is_not():
+def test_tags_and_what_resembles_them():
     assert standardized("x < 3 and y > 2").split() == ["x", "3", "and", "y", "2"]
     assert standardized("good<br />bad").split() == ["good", "bad"]
     assert standardized("<i don't> care").split() == ["care"]
@@ -226,8 +228,8 @@ def test_what_is_a_tag_and_what_is_not():
 
 
 def test_every_letter_and_sign_of_unicode():
-    """Letters stay, punctuation goes; none stops the graph."""
-    ignored = ("Cs", "Cn", "Co")  # not characters, or not agreed on
+    """Letters stay, punctuation goes, and no character raises an error."""
+    ignored = ("Cs", "Cn", "Co")  # surrogates, unassigned, private use
     signs = [
         c
         for c in map(chr, range(0x110000))
@@ -236,23 +238,23 @@ def test_every_letter_and_sign_of_unicode():
         and unicodedata.category(c)[0] in "LNPSZ"
         and c != "İ"  # one letter to Python, two to others
     ]
-    found = custom_standardization(signs).numpy()
+    results = custom_standardization(signs).numpy()
     differing = 0
-    for sign, result in zip(signs, found, strict=True):
+    for sign, result in zip(signs, results, strict=True):
         kind = unicodedata.category(sign)[0]
-        gone = sign in string.punctuation or kind == "P"
-        wanted = "" if gone else " " if kind == "Z" else sign.lower()
-        differing += result.decode() != wanted
+        is_punctuation = sign in string.punctuation or kind == "P"
+        expected = "" if is_punctuation else " " if kind == "Z" else sign.lower()
+        differing += result.decode() != expected
     assert differing / len(signs) < 0.002
     assert len(signs) > 100_000
 
 
 def test_any_shape_eager_and_in_a_graph():
     batch = np.array([["A!", "<br/>B"], ["", "c"]])
-    wanted = [[b"a", b" b"], [b"", b"c"]]
-    assert custom_standardization(batch).numpy().tolist() == wanted
+    expected = [[b"a", b" b"], [b"", b"c"]]
+    assert custom_standardization(batch).numpy().tolist() == expected
     in_graph = tf.function(custom_standardization)
-    assert in_graph(tf.constant(batch)).numpy().tolist() == wanted
+    assert in_graph(tf.constant(batch)).numpy().tolist() == expected
 
 
 @pytest.mark.parametrize("number", [int, np.int64])
@@ -266,7 +268,8 @@ def test_vectorizer_and_tokens(number):
     assert tokens.dtype == "int32"
 
 
-#: Where `str.splitlines` ends a line and `tf.strings.split` no word; others than ASCII.
+#: Characters at which `str.splitlines` ends a line but `tf.strings.split` does not end
+#: a word, and two outside ASCII.
 SIGNS = ["\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "é", "😀"]
 
 SAVE = """
@@ -274,11 +277,11 @@ import sys, keras, tensorflow as tf
 from diffattn.data import standardization
 
 @keras.saving.register_keras_serializable("test")
-def as_it_is(text):
+def unchanged(text):
     return tf.identity(text)
 
 def save(path):
-    standardization.custom_standardization = as_it_is
+    standardization.custom_standardization = unchanged
     texts = [f"odd{sign}pair" for sign in SIGNS] * 9 + ["dull dull fun"]
     vectorizer = standardization.make_vectorizer(texts, 20, 3)
     text = keras.Input((), dtype="string")
@@ -288,8 +291,8 @@ def save(path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, ASCII])
-def test_a_vectorizer_loads_whatever_its_words_are(environment, tmp_path):
-    """Even with words that only another standardization leaves."""
+def test_a_saved_vectorizer_keeps_any_vocabulary(environment, tmp_path):
+    """Even words that `custom_standardization` would change."""
     path = tmp_path / "m.keras"
     program = f"SIGNS = {SIGNS!a}\n{SAVE}\nsave(sys.argv[1])"
     assert answer(program, path, **environment) == []
@@ -317,6 +320,6 @@ def test_a_vectorizer_loads_whatever_its_words_are(environment, tmp_path):
         ({"sequence_length": -1}, "sequence_length must be a positive.*=-1"),
     ],
 )
-def test_bad_arguments_are_named(arguments, message):
+def test_invalid_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_vectorizer(**{"texts": ["a"], **arguments})

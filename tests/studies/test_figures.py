@@ -1,4 +1,4 @@
-"""What stands in a figure, read from Matplotlib's own objects."""
+"""Read what a figure shows from Matplotlib's own objects."""
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ def ticks(axis):
     return [text.get_text() for text in axis.get_ticklabels()]
 
 
-def test_each_seed_is_a_dot_in_its_models_row_and_colour(tmp_path):
+def test_each_seed_is_a_dot_in_the_row_and_colour_of_its_model(tmp_path):
     runs = store(tmp_path, grid(MODEL_TYPES, 3), accuracy)
     figure = plot_seeds(runs, ("test_accuracy",))
     (axes,) = figure.axes
@@ -36,7 +36,7 @@ def test_each_seed_is_a_dot_in_its_models_row_and_colour(tmp_path):
         np.testing.assert_allclose(mean.get_xdata(), np.mean(expected))
 
 
-def test_a_failed_run_is_no_dot_and_one_run_has_no_interval(tmp_path):
+def test_a_failed_run_has_no_dot_and_a_single_run_no_interval(tmp_path):
     def metrics(config):
         return "MemoryError: " if config.seed else 0.5
 

@@ -16,7 +16,7 @@ from diffattn.studies.published import (
 from diffattn.studies.report import report
 from diffattn.studies.results import read_results
 
-#: What the first published row says, and a little more or less.
+#: One published row, which the stored runs repeat with a little noise.
 ROW = dict(zip(METRICS, PUBLISHED["l2_norm"], strict=True))
 
 
@@ -33,7 +33,7 @@ def test_the_frame_has_the_pages_columns():
 
 
 def test_published_figures_inside_and_outside(tmp_path):
-    """A baseline that always gives about what the first published row says."""
+    """The baseline's runs lie close to one published row."""
     runs = store(tmp_path / "baseline", grid(["none"], 20), near_the_row)
     table = table_of_published("Published", runs)
     cells = {row[0]: row[1:] for row in table.rows}
@@ -42,15 +42,15 @@ def test_published_figures_inside_and_outside(tmp_path):
     inside = sum("inside" in cell for row in table.rows for cell in row)
     assert table.notes[1] == f"{inside} of the 24 published figures lie inside."
     (needed,) = (int(re.search(r"takes (\d+) seeds", n)[1]) for n in table.notes[-1:])
-    # n = 2 (z₁ + z₂)² σ² / δ² where n is large; here a little more.
+    # For large n, n = 2 (z₁ + z₂)² σ² / δ²; here a little more.
     values = [near_the_row(config)["test_accuracy"] for config in grid(["none"], 20)]
     deviation = np.std(values, ddof=1)
-    by_hand = 2 * 2.8**2 * deviation**2 / 0.001**2
-    assert by_hand < needed < by_hand + 4
+    approximation = 2 * 2.8**2 * deviation**2 / 0.001**2
+    assert approximation < needed < approximation + 4
     # With the bound of five comparisons, z at 1 − 0.05 / 10.
     (more,) = (int(re.search(r"\((\d+) when", n)[1]) for n in table.notes[-1:])
-    by_hand = 2 * (2.576 + 0.842) ** 2 * deviation**2 / 0.001**2
-    assert by_hand < more < by_hand + 5
+    approximation = 2 * (2.576 + 0.842) ** 2 * deviation**2 / 0.001**2
+    assert approximation < more < approximation + 5
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_a_study_of_one_run_has_no_spread_to_report(tmp_path, runs):
     assert table.rows[0][-1].startswith(str(len(runs)))
 
 
-def test_equal_runs_make_no_resolution(tmp_path):
+def test_equal_runs_report_no_resolution(tmp_path):
     store(tmp_path / "published" / "split-0.2", grid(["none"], 3), lambda _: 0.87)
     *_, table = report(read_results(tmp_path))
     assert table.notes[-1].endswith("published figures lie inside.")
 
 
-def test_the_picture_has_the_published_figures_and_the_band(tmp_path):
+def test_the_figure_shows_the_published_values_and_the_band(tmp_path):
     for split in ("0.2", "0.5"):
         folder = tmp_path / "published" / f"split-{split}"
         store(folder, grid(["none"], 4), near_the_row)
@@ -80,8 +80,8 @@ def test_the_picture_has_the_published_figures_and_the_band(tmp_path):
     assert names == ["none", *(f"{name} (published)" for name in PUBLISHED)][::-1]
     dots = dict(zip(names, axes.collections, strict=True))
     for name, row in PUBLISHED.items():
-        (at,) = dots[f"{name} (published)"].get_offsets()[:, 0]
-        assert at == row[METRICS.index("test_accuracy")]
+        (x,) = dots[f"{name} (published)"].get_offsets()[:, 0]
+        assert x == row[METRICS.index("test_accuracy")]
     values = [near_the_row(config)["test_accuracy"] for config in grid(["none"], 4)]
     t = stats.t.ppf(0.975, 3)
     half = t * np.std(values, ddof=1) * np.sqrt(1 + 1 / 4)

@@ -137,7 +137,9 @@ def test_a_damaged_checkpoint_ends_the_grid_and_stays(file, tmp_path):
     config, unfinished = begun(tmp_path)
     damaged = unfinished / "checkpoint-000001" / file
     damaged.write_bytes(damaged.read_bytes()[:-9])
-    with pytest.raises(RunError, match=r"checkpoint-000001 is damaged: .*begins anew"):
+    with pytest.raises(
+        RunError, match=r"checkpoint-000001 is damaged: .*start the run over"
+    ):
         run_grid([config], tmp_path, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == [unfinished.name]
     assert damaged.exists()

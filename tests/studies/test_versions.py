@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def store(folder, version, **settings):
-    """The file of a result, as a version of the standardization has written it."""
+    """Write a result as it was under a version of the standardization."""
     config = Config(**settings)
     provenance = {} if version == 1 else {"standardization": version}
     document = {"config": asdict(config), "provenance": provenance}
@@ -30,7 +30,7 @@ def store(folder, version, **settings):
 
 
 @pytest.mark.parametrize("positions", [False, True])
-def test_the_same_run_twice_is_an_error_that_names_both(positions, tmp_path):
+def test_two_files_of_the_same_run_are_named(positions, tmp_path):
     settings = {"data": "sample", "positional_encoding": positions}
     path = store(tmp_path, 2, seed=0, **settings)
     store(tmp_path, 2, seed=1, **settings)
@@ -46,7 +46,7 @@ def test_the_same_run_twice_is_an_error_that_names_both(positions, tmp_path):
     assert len(read_results(tmp_path)) == 3
 
 
-def test_two_standardizations_in_one_folder_are_an_error(tmp_path):
+def test_two_standardizations_in_one_folder_are_refused(tmp_path):
     for seed, version in enumerate((1, STANDARDIZATION_VERSION)):
         store(tmp_path / "imdb", version, data="imdb", seed=seed)
         store(tmp_path / "sample", version, data="sample", seed=seed)
@@ -54,11 +54,11 @@ def test_two_standardizations_in_one_folder_are_an_error(tmp_path):
         ResultError, match="imdb has runs of standardizations 1 and 2, "
     ):
         read_results(tmp_path / "imdb")
-    # The generated reviews have the same tokens in both.
+    # Generated reviews have the same tokens in both.
     assert len(read_results(tmp_path / "sample")) == 2
 
 
-def test_a_grid_of_another_standardization_is_not_gone_on_with(tmp_path):
+def test_a_grid_of_another_standardization_is_not_continued(tmp_path):
     store(tmp_path, 1, data="imdb", seed=0)
     configs = [Config(data="imdb", seed=seed) for seed in (0, 1)]
     with pytest.raises(ResultError, match="has runs of standardizations 1 and 2, "):
@@ -66,7 +66,7 @@ def test_a_grid_of_another_standardization_is_not_gone_on_with(tmp_path):
     run_grid(configs[:1], tmp_path, progress=False)  # nothing to train
 
 
-def test_a_table_names_a_standardization_that_is_not_todays(tmp_path):
+def test_a_table_names_an_old_standardization(tmp_path):
     for grid, version in (("split-0.2", 1), ("split-0.5", STANDARDIZATION_VERSION)):
         for seed in range(3):
             folder = tmp_path / "published" / grid

@@ -13,14 +13,14 @@ HISTORY = {
 }
 
 
-def test_every_epoch_is_a_point_and_the_kept_one_is_marked():
+def test_every_epoch_is_a_point_and_the_chosen_one_is_marked():
     figure = plot_history(HISTORY, "l1_norm", kept_epoch=2)
     for axes, metric in zip(figure.axes, ("loss", "accuracy"), strict=True):
-        training, validation, kept = axes.lines
+        training, validation, chosen = axes.lines
         np.testing.assert_array_equal(training.get_xydata()[:, 0], [1, 2, 3])
         np.testing.assert_array_equal(training.get_ydata(), HISTORY[metric])
         np.testing.assert_array_equal(validation.get_ydata(), HISTORY[f"val_{metric}"])
-        assert kept.get_xdata() == [2, 2]
+        assert chosen.get_xdata() == [2, 2]
         assert to_hex(validation.get_color()).upper() == COLORS["l1_norm"]
 
 

@@ -13,15 +13,16 @@ import tensorflow as tf
 from diffattn import build_classifier, make_vectorizer
 from diffattn.names import MODEL_TYPES
 
-# Keras's patch of tf2onnx looks for np.object; TensorFlow announces LiteRT's package.
+# Keras 3.15.1 still patches np.object for old versions of tf2onnx, which makes NumPy
+# warn (keras-team/keras#23095); TensorFlow announces that LiteRT moves to a package.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),
     pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter:UserWarning"),
 ]
 
-# More than 65,536 terms; 37 features a head go through a loop whose last step is
-# padded, and are more than the embedding's 16.
+# More than 65,536 terms. The 37 features of a head go through a loop whose last step is
+# padded, and exceed the embedding's 16.
 LARGE = {"embed_dim": 74, "num_heads": 2}
 # Tokens and whether padding is masked.
 LENGTHS = [(10, False), (250, True), (None, True)]
@@ -29,7 +30,7 @@ CASES = [(name, *length) for name in MODEL_TYPES for length in LENGTHS]
 
 
 def classifier(attention_type, tokens, masked=False, **more):
-    """A classifier with random biases, called once, as Keras wants it for ONNX."""
+    """Build a classifier with random biases, and call it: ONNX export requires that."""
     model = build_classifier(
         attention_type,
         sequence_length=tokens,
@@ -48,29 +49,29 @@ def classifier(attention_type, tokens, masked=False, **more):
 
 
 def batches(tokens):
-    """Tokens of several batch sizes and lengths, padded; the last text is empty."""
+    """Make padded tokens of several batch sizes and lengths; the last text is empty."""
     shapes = [(1, 1), (2, 7), (3, 100), (2, 260), (0, 5)]
     if tokens is not None:
         shapes = [(1, tokens), (3, tokens), (0, tokens)]
     rng = np.random.default_rng(0)
-    found = []
+    batches = []
     for texts, length in shapes:
         batch = rng.integers(1, 31, (texts, length)).astype("int32")
         for n, text in enumerate(batch):
             text[length - n * length // max(1, texts - 1) :] = 0
-        found.append(batch)
-    return found
+        batches.append(batch)
+    return batches
 
 
 @cache
 def case(*arguments):
-    """One of `CASES`: its model and the logits that Keras computes, for all formats."""
+    """Return the model of one of `CASES` and the logits that Keras computes."""
     model = classifier(*arguments)
     return model, [model(batch) for batch in batches(arguments[1])]
 
 
 def check(run, expected, tokens, empty=True):
-    """Compare the logits of all batches; not every converter allows an empty one."""
+    """Compare the logits of all batches, empty ones if the converter allows them."""
     for batch, logits in zip(batches(tokens), expected, strict=True):
         if empty or len(batch):
             np.testing.assert_allclose(run(batch), logits, rtol=1e-5, atol=2e-6)
@@ -104,7 +105,7 @@ def needs_onnx():
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A folder of logits from a process without Keras's or this project's models."""
+    """A folder with the logits of SavedModels in a process that lacks this package."""
     folder = tmp_path_factory.mktemp("saved")
     for attention_type, tokens, masked in CASES:
         name = f"{attention_type}-{tokens}"
@@ -126,7 +127,7 @@ assert "diffattn" not in sys.modules
 
 
 @pytest.mark.parametrize(("attention_type", "tokens", "masked"), CASES)
-def test_a_saved_model_answers_the_same_in_a_process_of_its_own(
+def test_a_saved_model_gives_the_same_logits_in_another_process(
     saved, attention_type, tokens, masked
 ):
     _, expected = case(attention_type, tokens, masked)
@@ -136,7 +137,7 @@ def test_a_saved_model_answers_the_same_in_a_process_of_its_own(
 
 
 @pytest.mark.parametrize(("attention_type", "tokens", "masked"), CASES)
-def test_onnx_answers_the_same(tmp_path, attention_type, tokens, masked):
+def test_onnx_gives_the_same_logits(tmp_path, attention_type, tokens, masked):
     needs_onnx()
     model, expected = case(attention_type, tokens, masked)
     model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
@@ -144,20 +145,20 @@ def test_onnx_answers_the_same(tmp_path, attention_type, tokens, masked):
 
 
 @pytest.mark.parametrize(("attention_type", "tokens", "masked"), CASES)
-def test_litert_answers_the_same(tmp_path, attention_type, tokens, masked):
+def test_litert_gives_the_same_logits(tmp_path, attention_type, tokens, masked):
     model, expected = case(attention_type, tokens, masked)
     path = tmp_path / "model.tflite"
     model.export(path, format="litert", verbose=False)
     check(litert_interpreter(path), expected, tokens, empty=False)
 
 
-# tf2onnx takes the shape of a projection for that of its matrix product, and moves
-# reshapes past an axis of length 1.
+# tf2onnx (1.17.0) confuses the shape of a projection with that of its matrix product,
+# and moves reshapes past an axis of length 1.
 @pytest.mark.parametrize("attention_type", ["scaled_dot_product", "differential"])
 @pytest.mark.parametrize(
     ("heads", "head_dim", "features"), [(8, 8, 16), (4, 16, 16), (1, 16, 8), (1, 1, 1)]
 )
-def test_onnx_answers_the_same_for_any_heads(
+def test_onnx_gives_the_same_logits_for_any_heads(
     tmp_path, attention_type, heads, head_dim, features
 ):
     needs_onnx()
@@ -169,8 +170,8 @@ def test_onnx_answers_the_same_for_any_heads(
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
-def test_xla_compiles_what_runs_here_and_nothing_that_is_exported(attention_type):
-    """By whatever way: whoever exports asks for a concrete function."""
+def test_xla_compiles_only_what_is_not_exported(attention_type):
+    """Every way to export begins with a concrete function."""
 
     def functions_for_xla(graph):
         library = graph.as_graph_def().library.function
@@ -194,33 +195,33 @@ def test_xla_compiles_what_runs_here_and_nothing_that_is_exported(attention_type
 
 
 @pytest.mark.parametrize("attention_type", ["l1_norm", "differential"])
-def test_a_saved_model_can_be_trained_on(tmp_path, attention_type):
+def test_a_saved_model_can_be_trained_further(tmp_path, attention_type):
     model = classifier(attention_type, 100)
     model.export(tmp_path / "model", verbose=False)
     served = tf.saved_model.load(str(tmp_path / "model"))
     _, tokens, _ = batches(100)
-    slopes = []
+    gradients = []
     for run, weights in [
         (served.serve, list(served.trainable_variables)),
         (model, [weight.value for weight in model.trainable_weights]),
     ]:
         with tf.GradientTape() as tape:
             logits = run(tf.constant(tokens))
-        slopes.append(tape.gradient(logits, weights))
-    for theirs, ours in zip(*slopes, strict=True):
-        theirs, ours = map(tf.convert_to_tensor, (theirs, ours))
-        np.testing.assert_allclose(theirs, ours, rtol=1e-4, atol=1e-5)
+        gradients.append(tape.gradient(logits, weights))
+    for saved, original in zip(*gradients, strict=True):
+        saved, original = map(tf.convert_to_tensor, (saved, original))
+        np.testing.assert_allclose(saved, original, rtol=1e-4, atol=1e-5)
 
 
 def text_model():
-    """From raw strings to probabilities, as a run keeps it."""
+    """Build a model from raw strings to probabilities, like a run's."""
     vectorizer = make_vectorizer(["good fun film", "dull bad film"], 10, 6)
     text = keras.Input((), dtype="string", name="text")
     logit = classifier("l1_norm", 6)(vectorizer(text))
     return keras.Model(text, keras.layers.Activation("sigmoid")(logit))
 
 
-def test_the_model_of_texts_is_saved_whole(tmp_path):
+def test_the_model_of_texts_can_be_exported(tmp_path):
     model = text_model()
     model.export(tmp_path / "model", verbose=False)
     texts = tf.constant(["Good fun!", "dull <br /> BAD film", ""])

@@ -38,8 +38,8 @@ def test_the_baseline_is_the_mean_of_the_embeddings():
     assert worst(model(tokens), expected) < 1e-6
 
 
-def test_a_training_step_is_adams_however_often_a_token_occurs():
-    """One step of the baseline by hand, in float64, from Kingma and Ba's formulas."""
+def test_repeated_tokens_take_adams_exact_step():
+    """Three steps of the baseline in float64 follow Kingma and Ba's formulas."""
     model = small("none", dropout=0)
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.01), loss, jit_compile=False)
@@ -55,19 +55,19 @@ def test_a_training_step_is_adams_however_often_a_token_occurs():
         to_mean = error @ kernel.T / 4
         to_table = np.zeros_like(table)
         np.add.at(to_table, tokens, np.repeat(to_mean[:, None] / 250, 250, 1))
-        slopes = [to_table, mean.T @ error / 4, error.mean(0)]
-        for n, slope in enumerate(slopes):
-            first[n] = 0.9 * first[n] + 0.1 * slope
-            second[n] = 0.999 * second[n] + 0.001 * slope**2
+        gradients = [to_table, mean.T @ error / 4, error.mean(0)]
+        for n, gradient in enumerate(gradients):
+            first[n] = 0.9 * first[n] + 0.1 * gradient
+            second[n] = 0.999 * second[n] + 0.001 * gradient**2
             rate = 0.01 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
             parts[n] = parts[n] - rate * first[n] / (np.sqrt(second[n]) + 1e-7)
         model.train_on_batch(tokens, labels[:, None])
-    for found, expected in zip(model.get_weights(), parts, strict=True):
-        assert worst(found, expected) < 1e-4
+    for actual, expected in zip(model.get_weights(), parts, strict=True):
+        assert worst(actual, expected) < 1e-4
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
-def test_masked_padding_says_nothing(attention_type):
+def test_masked_padding_changes_nothing(attention_type):
     model = small(attention_type, mask_padding=True, sequence_length=None)
     bare = np.array([[3, 1, 4]])
     padded = np.array([[3, 1, 4, 0, 0]])
@@ -75,7 +75,7 @@ def test_masked_padding_says_nothing(attention_type):
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
-def test_an_empty_review_is_answered_by_the_bias(attention_type):
+def test_the_logit_of_an_empty_review_is_the_bias(attention_type):
     model = small(attention_type, mask_padding=True)
     model.layers[-1].bias.assign([0.25])
     empty = np.zeros((1, 250), int)
@@ -85,7 +85,7 @@ def test_an_empty_review_is_answered_by_the_bias(attention_type):
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
-def test_a_seed_decides_the_weights_whatever_else_is_drawn(attention_type):
+def test_a_seed_alone_decides_the_weights(attention_type):
     one, other = small(attention_type, seed=3), small(attention_type, seed=3)
     for a, b in zip(one.weights, other.weights, strict=True):
         assert worst(a, b) == 0
@@ -94,18 +94,18 @@ def test_a_seed_decides_the_weights_whatever_else_is_drawn(attention_type):
 
 
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
-def test_shuffled_tokens_show_who_sees_order(attention_type):
-    """The theorem of the specification's property 6, on a whole classifier."""
+def test_only_the_differential_types_notice_shuffled_tokens(attention_type):
+    """Property 6 of the specification, for a whole classifier."""
     keras.utils.set_random_seed(0)
     model = small(attention_type, sequence_length=12)
     rng = np.random.default_rng(0)
     model.get_layer("embedding").embeddings.assign(rng.normal(size=(12, 16)))
     tokens = rng.integers(0, 11, (8, 12))
-    moved = worst(model(tokens), model(tokens[:, rng.permutation(12)]))
+    change = worst(model(tokens), model(tokens[:, rng.permutation(12)]))
     if attention_type in reference.DIFFERENTIAL:
-        assert moved > 1e-3
+        assert change > 1e-3
     else:
-        assert moved < 1e-6
+        assert change < 1e-6
 
 
 def test_with_positions_even_the_dot_product_sees_order():
@@ -116,7 +116,7 @@ def test_with_positions_even_the_dot_product_sees_order():
 
 
 @pytest.mark.parametrize("features", [7, 8])
-def test_positional_encoding_is_the_papers(features):
+def test_positional_encoding_follows_the_paper(features):
     x = np.random.default_rng(0).normal(size=(2, 30, features))
     expected = math.sqrt(features) * x
     for n in range(30):
@@ -129,18 +129,19 @@ def test_positional_encoding_is_the_papers(features):
 @pytest.mark.slow
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
 def test_the_order_task(attention_type):
-    """Which of two neighbours comes first: only the differential types can learn it.
+    """Only the differential types can learn which of two neighbours comes first.
 
-    The specification's task on a smaller budget: shorter sequences, fewer tokens.
+    The specification's task with shorter sequences and fewer tokens.
     """
-    how = {"length": 12, "vocabulary_size": 12}
+    task = {"length": 12, "vocabulary_size": 12}
     keras.utils.set_random_seed(0)
     model = build_classifier(
         attention_type,
         embed_dim=32,
         num_heads=4,
         dropout=0,
-        **{"vocabulary_size": 12, "sequence_length": 12},
+        vocabulary_size=12,
+        sequence_length=12,
     )
     model.compile(
         keras.optimizers.Adam(0.005),
@@ -148,8 +149,8 @@ def test_the_order_task(attention_type):
         metrics=[keras.metrics.BinaryAccuracy(threshold=0.0)],
         jit_compile=False,
     )
-    model.fit(*order_task(4000, **how, seed=1), epochs=4, verbose=0)
-    _, accuracy = model.evaluate(*order_task(2000, **how, seed=2), verbose=0)
+    model.fit(*order_task(4000, **task, seed=1), epochs=4, verbose=0)
+    _, accuracy = model.evaluate(*order_task(2000, **task, seed=2), verbose=0)
     if attention_type in reference.DIFFERENTIAL:
         assert accuracy > 0.95
     else:
@@ -175,7 +176,7 @@ def test_the_order_task(attention_type):
     ],
 )
 @pytest.mark.parametrize("attention_type", ["l2_norm", "none"])
-def test_bad_arguments_are_named(attention_type, arguments, message):
+def test_invalid_arguments_are_named(attention_type, arguments, message):
     with pytest.raises(ValueError, match=message):
         small(**{"attention_type": attention_type, **arguments})
 
@@ -193,28 +194,28 @@ def test_mean_over_tokens_honours_its_arguments(data_format, keepdims, masked):
     if keepdims:
         expected = expected[:, :, None] if first else expected[:, None]
     layer = MeanOverTokens(data_format=data_format, keepdims=keepdims, dtype="float64")
-    x[~mask] = np.nan  # what a mask leaves out counts as nothing, whatever it is
+    x[~mask] = np.nan  # masked features must not matter, whatever they are
     inputs = x.swapaxes(1, 2) if first else x
-    found = layer(inputs, mask=mask if masked else None)
-    assert worst(found, expected) < 1e-12
+    mean = layer(inputs, mask=mask if masked else None)
+    assert worst(mean, expected) < 1e-12
     assert layer.compute_output_shape(inputs.shape) == expected.shape
-    again = MeanOverTokens.from_config(layer.get_config())
-    assert worst(again(inputs, mask=mask if masked else None), expected) < 1e-12
+    copy = MeanOverTokens.from_config(layer.get_config())
+    assert worst(copy(inputs, mask=mask if masked else None), expected) < 1e-12
 
 
-def test_the_classifier_means_over_tokens_wherever_keras_puts_channels():
-    usual = keras.config.image_data_format()
+def test_the_classifier_ignores_the_image_data_format_of_keras():
+    before = keras.config.image_data_format()
     keras.config.set_image_data_format("channels_first")
     try:
         model = small("none")
     finally:
-        keras.config.set_image_data_format(usual)
+        keras.config.set_image_data_format(before)
     assert model.get_layer("mean").output.shape == (None, 16)
 
 
-def test_numpys_numbers_are_as_good_as_pythons():
-    given = {"vocabulary_size": np.int64(11), "sequence_length": np.int32(9)}
-    model = small("l2_norm", embedding_dim=np.int64(4), seed=np.int64(3), **given)
-    again = keras.Model.from_config(json.loads(json.dumps(model.get_config())))
-    assert again.input_shape == (None, 9)
-    assert again.count_params() == model.count_params()
+def test_arguments_may_be_numbers_of_numpy():
+    sizes = {"vocabulary_size": np.int64(11), "sequence_length": np.int32(9)}
+    model = small("l2_norm", embedding_dim=np.int64(4), seed=np.int64(3), **sizes)
+    copy = keras.Model.from_config(json.loads(json.dumps(model.get_config())))
+    assert copy.input_shape == (None, 9)
+    assert copy.count_params() == model.count_params()

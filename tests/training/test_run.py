@@ -1,0 +1,239 @@
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+from tools import ASCII, answer, worst
+from training_case import SIGNS, SMALL
+
+from diffattn import Config, load_run, load_sample, train
+from diffattn.data import imdb
+from diffattn.data.datasets import load_data
+from diffattn.errors import RunError, UserError
+from diffattn.training.fit import fit_and_evaluate
+from diffattn.training.run import _save, _start
+from diffattn.training.tokens import tokenize
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_folder_holds_the_whole_run(run):
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", run.path.name)
+    files = {file.name for file in run.path.iterdir()}
+    assert files == {"model.keras", "run.json", "learning_curves.png"}
+    document = json.loads((run.path / "run.json").read_text())
+    assert set(document) == {"config", "history", "metrics", "provenance"}
+    assert document["config"]["seed"] == 0
+    provenance = document["provenance"]
+    assert provenance["versions"]["keras"] == keras.__version__
+    assert provenance["data"] == load_sample().describe()
+    assert provenance["standardization"] == 2
+    assert provenance["command"] == run.config.command()
+    picture = (run.path / "learning_curves.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_tensorboard_logs_are_written_on_request(tmp_path):
+    run = train(
+        output=tmp_path, verbose=0, attention_type="none", epochs=1, tensorboard=True
+    )
+    assert list((run.path / "tensorboard").rglob("events.out.tfevents*"))
+
+
+def test_runs_started_in_the_same_second_get_different_folders(tmp_path, monkeypatch):
+    """Even if each checks before the others have made theirs."""
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    folders = {_start(tmp_path, Config()) for _ in range(3)}
+    assert folders == {*tmp_path.iterdir()}
+    assert len(folders) == 3
+
+
+def test_an_unwritable_output_is_refused_before_the_data_are_read(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot make the folder .*file is not a wri"):
+        train(output=tmp_path / "file" / "runs", data="not read")
+
+
+def test_an_interruption_while_tidying_up_leaves_a_whole_run(tmp_path, monkeypatch):
+    def interrupted_rmtree(path, **options):
+        path = Path(path)
+        is_checkpoint = path.name.startswith("checkpoint")  # Keras deletes folders too
+        if is_checkpoint and not path.parent.name.endswith(".unfinished"):
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    rmtree = shutil.rmtree
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", interrupted_rmtree)
+        with pytest.raises(KeyboardInterrupt):
+            train(output=tmp_path, verbose=0, **{**SMALL, "epochs": 1})
+    (path,) = tmp_path.iterdir()
+    assert load_run(path).metrics["epochs"] == 1
+
+
+def test_only_an_unfinished_run_can_be_resumed(run, tmp_path):
+    with pytest.raises(RunError, match="is not an unfinished run"):
+        train(resume=run.path)
+    with pytest.raises(RunError, match="there is no folder"):
+        train(resume=tmp_path / "x.unfinished")
+    with pytest.raises(ValueError, match=r"resume takes no settings\. Received: seed"):
+        train(resume=run.path, seed=3)
+
+
+def test_a_loaded_run_reads_raw_text_and_gives_the_stored_metrics(run):
+    loaded = load_run(run.path)
+    assert loaded.config == run.config
+    assert loaded.history == run.history
+    assert loaded.metrics == run.metrics
+    test = load_sample().test
+    measured = loaded.evaluate(test)
+    assert measured["accuracy"] == pytest.approx(run.metrics["test_accuracy"], abs=1e-6)
+    assert measured["loss"] == pytest.approx(run.metrics["test_loss"], abs=1e-5)
+    # Independently: the mean of -log p of the true label.
+    positive = loaded.predict(test.texts).astype("float64")
+    of_the_label = np.where(test.labels == 1, positive, 1 - positive)
+    expected = -np.log(np.maximum(of_the_label, 1e-7)).mean()
+    assert measured["loss"] == pytest.approx(expected, abs=1e-5)
+    assert loaded.predict("GOOD, but <br />not fun!") == loaded.predict(
+        ["good but not fun"]
+    )
+    assert loaded.predict([]).shape == (0,)
+    assert np.isfinite(loaded.predict([""])).all()
+
+
+def test_the_loss_is_computed_from_logits_of_any_size(tmp_path):
+    """Keras clips a probability at 1e-7, a loss of 16; these errors cost over 100."""
+    run = train(output=tmp_path, verbose=0, attention_type="none", epochs=1)
+    _, vectorizer, classifier, _ = run.model.layers
+    table, weight, bias = classifier.get_weights()
+    weight, bias = weight * 10_000, bias * 10_000
+    classifier.set_weights([table, weight, bias])
+    test = load_sample().test
+    tokens = vectorizer(test.texts).numpy()
+    is_word = tokens[..., None] > 0
+    mean = (table.astype("float64")[tokens] * is_word).sum(1) / is_word.sum(1)
+    logits = (mean @ weight.astype("float64") + bias)[:, 0]
+    of_the_label = np.where(test.labels == 1, logits, -logits)
+    losses = np.logaddexp(0, -of_the_label)
+    assert losses.max() > 100
+    measured = run.evaluate(test)
+    assert measured["loss"] == pytest.approx(losses.mean(), rel=1e-4)
+    assert measured["accuracy"] == pytest.approx((of_the_label > 0).mean(), abs=1e-6)
+
+
+def test_the_attention_of_a_text_follows_the_specification(run):
+    words, weights = run.attention("Not GOOD,<br />but splendiferous!")
+    assert words == ["not", "good", "but", "[UNK]"]
+    _, vectorizer, classifier, _ = run.model.layers
+    vocabulary = vectorizer.get_vocabulary()
+    table, w_q, b_q, w_k, b_k, *_ = (
+        w.astype("float64") for w in classifier.get_weights()
+    )
+    x = table[[vocabulary.index(word) for word in words]]
+    heads = run.config.num_heads
+    q, k = (
+        (x @ w + b).reshape(1, len(words), heads, -1).swapaxes(1, 2)
+        for w, b in ((w_q, b_q), (w_k, b_k))
+    )
+    _, expected = reference.attend(q, k, k, "differentialSum")
+    assert worst(weights, expected[0]) < 1e-5
+
+
+def test_the_baseline_has_no_attention(tmp_path):
+    run = train(output=tmp_path, verbose=0, attention_type="none", epochs=1)
+    with pytest.raises(ValueError, match="'none', has no attention"):
+        run.attention("good")
+
+
+def test_loading_names_what_is_missing_or_damaged(run, tmp_path):
+    with pytest.raises(RunError, match="there is no folder"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(RunError, match=r"is not a run: it has no run\.json"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match=r"run\.json is damaged"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text((run.path / "run.json").read_text())
+    with pytest.raises(RunError, match=r"has no model\.keras"):
+        load_run(tmp_path)
+    (tmp_path / "model.keras").write_text("")
+    for wrong in ("[]", '{"config": {}}', '{"config": {"embed_dim": 0}}'):
+        (tmp_path / "run.json").write_text(wrong)
+        with pytest.raises(RunError, match=r"run\.json does not describe a run"):
+            load_run(tmp_path)
+
+
+def test_loading_reports_a_damaged_model(run, tmp_path):
+    damaged = tmp_path / "run"
+    shutil.copytree(run.path, damaged)
+    whole = (run.path / "model.keras").read_bytes()
+    flipped = whole.replace(b'"registered_name"', b'"registered_nome"')
+    for content in (b"", whole[:1000], whole[:-1000], flipped):
+        (damaged / "model.keras").write_bytes(content)
+        with pytest.raises(RunError, match=r"model\.keras cannot be loaded: \w+: "):
+            load_run(damaged)
+
+
+def test_loading_refuses_another_standardization(run, tmp_path):
+    """A run of the sample loads all the same: its tokens are equal in both versions."""
+    path = tmp_path / "run"
+    shutil.copytree(run.path, path)
+    document = run.document()
+    del document["provenance"]["standardization"]
+    (path / "run.json").write_text(json.dumps(document))
+    assert load_run(path).predict("a good film") == run.predict("a good film")
+    document["config"]["data"] = "imdb"
+    (path / "run.json").write_text(json.dumps(document))
+    with pytest.raises(RunError, match="with standardization 1; the current one, 2"):
+        load_run(path)
+
+
+PREDICT = """
+import json, sys
+import keras, diffattn
+path, texts = sys.argv[1:]
+with open(texts) as file:
+    texts = json.load(file)
+model = keras.models.load_model(path + "/model.keras")
+print(*model.predict(keras.ops.convert_to_tensor(texts), verbose=0)[:, 0].tolist())
+print(*diffattn.load_run(path).predict(texts).tolist())
+"""
+
+
+@pytest.mark.parametrize("source", ["generated", "imdb"])
+def test_a_new_process_predicts_the_same_from_a_run_of_imdb(
+    source, small_imdb, tmp_path, monkeypatch
+):
+    """To the bit, loaded by Keras or by `load_run`, in an ASCII locale too."""
+    texts = [f"A good{sign}film, {sign} not{sign}dull." for sign in SIGNS[:9]] + ["é"]
+    settings = {"data": small_imdb, "vocabulary_size": 100}
+    if source == "imdb":
+        real = os.environ.get(imdb.IMDB_VARIABLE)
+        if real is None:
+            pytest.skip("DIFFATTN_IMDB names no copy of the real reviews")
+        monkeypatch.undo()  # the real release again
+        settings = {"data": real}
+        *texts, _ = texts
+        texts.append(load_data(Config(data=real)).test.texts[0])
+    config = Config(attention_type="none", epochs=1, **settings)
+    tokenized = tokenize(config)
+    folder = tmp_path / "run.unfinished"
+    folder.mkdir()
+    model, result = fit_and_evaluate(config, tokenized, folder, verbose=0)
+    run = _save(folder, config, result, tokenized, model)
+    # What was trained, before it was saved.
+    text = keras.Input((), dtype="string")
+    answers = keras.layers.Activation("sigmoid")(model(tokenized.vectorizer(text)))
+    trained = keras.Model(text, answers)
+    expected = trained.predict(tf.constant(texts), verbose=0)[:, 0]
+    assert len({*expected}) > 1
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    for environment in ({}, ASCII):
+        words = answer(PREDICT, run.path, tmp_path / "texts.json", **environment)
+        assert [*map(float, words)] == 2 * expected.tolist()
