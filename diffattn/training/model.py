@@ -171,7 +171,7 @@ def build_classifier(
     logit = keras.layers.Dense(
         int(outputs), kernel_initializer=initializer, dtype="float32", name="logit"
     )(x)
-    return keras.Model(tokens, logit, name=f"classifier_{attention_type}")
+    return keras.Model(tokens, logit, name="classifier")
 
 
 def _embeddings(spread, seed):
