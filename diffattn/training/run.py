@@ -317,7 +317,7 @@ def _save(folder, config, result, data, model):
     logit = model(data.vectorizer(text))
     activation = data.task.activation
     probability = keras.layers.Activation(activation, name="probability")(logit)
-    exported = keras.Model(text, probability, name=f"from_text_{config.attention_type}")
+    exported = keras.Model(text, probability, name="from_text")
     exported.save(folder / "model.keras")
     path = folder.with_name(folder.name.removesuffix(UNFINISHED))
     run = Run(path, config, **result)

@@ -170,6 +170,22 @@ def test_a_layer_trains_and_keeps_its_coefficients(name, tmp_path):
     )
 
 
+@both
+@pytest.mark.parametrize("lag", [1, 2, (1, 3)])
+def test_nothing_leaks_from_the_future_or_from_padding(name, lag):
+    layer = CustomMultiheadAttention(8, 2, attention_type=f"{name}(lag={lag})")
+    x = np.random.default_rng(0).normal(size=(2, 9, 6)).astype("float32")
+    changed = x.copy()
+    changed[:, 6:] += 1
+    before, after = (layer(z, use_causal_mask=True) for z in (x, changed))
+    assert worst(before[:, :6], after[:, :6]) < 1e-6
+    assert worst(before, after) > 0.01
+    # Padding in front is as if there were nothing: no predecessor, at any lag.
+    mask = np.arange(9) >= np.array([[4], [4]])
+    padded = layer(x, query_mask=mask)
+    assert worst(padded[:, 4:], layer(x[:, 4:])) < 1e-6
+
+
 def test_a_learned_coefficient_stays_in_float32():
     layer = CustomMultiheadAttention(
         8, 4, attention_type="differentialSum(learned=True)", dtype="mixed_float16"

@@ -237,3 +237,28 @@ def test_a_new_process_predicts_the_same_from_a_run_of_imdb(
     for environment in ({}, ASCII):
         words = answer(PREDICT, run.path, tmp_path / "texts.json", **environment)
         assert [*map(float, words)] == 2 * expected.tolist()
+
+
+@pytest.mark.parametrize(
+    "attention_type",
+    [
+        "differentialSum(coefficient=1.0, lag=(1, 2))",
+        "differential(learned=True)",
+        "relative_bias",
+    ],
+)
+def test_every_relative_of_the_scores_is_trained_and_loaded(attention_type, tmp_path):
+    made = train(
+        output=tmp_path,
+        verbose=0,
+        attention_type=attention_type,
+        epochs=1,
+        batch_size=64,
+    )
+    loaded = load_run(made.path)
+    assert loaded.config == made.config
+    text = "not good but really fun"
+    assert worst(loaded.predict([text]), made.predict([text])) == 0
+    words, weights = loaded.attention(text)
+    assert weights.shape[1] == len(words) == 5
+    assert loaded.parameters == made.parameters
