@@ -30,9 +30,12 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
         The `pathlib.Path`, as FOLDER/TYPE-seed-N.json. Its name has letters, digits
         and "_.-" alone, which no shell takes for its own signs.
     """
-    name = config.label.replace(" + ", "-with-")
     # A minus stays, beside what stands for the sign before it: 1.0 is not -1.0.
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")
+    parts = [
+        re.sub(r"[^A-Za-z0-9_.-]+", "-", part).strip("-")
+        for part in config.label.split(" + ")
+    ]
+    name = "-with-".join(parts)
     return expand(folder) / f"{name}-seed-{config.seed}.json"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 from stored_results import accuracy, store
@@ -15,7 +16,7 @@ from diffattn.studies.results import (
     read_results,
     result_path,
 )
-from diffattn.training.config import Config
+from diffattn.training.config import MODEL_SETTINGS, Config
 
 GOOD = dict.fromkeys(METRICS, 0.5)
 
@@ -149,3 +150,63 @@ def test_a_label_tells_positions():
     assert config.label == "scaled_dot_product + positions"
     name = result_path(config, ".").name
     assert name == "scaled_dot_product-with-positions-seed-0.json"
+
+
+@pytest.mark.parametrize(
+    ("settings", "label", "name"),
+    [
+        ({"attention_type": "none"}, "none", "none"),
+        (
+            {"attention_type": "none", "convolution": 2},
+            "none + convolution 2",
+            "none-with-convolution-2",
+        ),
+        (
+            {"causal": True, "positional_encoding": True},
+            "scaled_dot_product + positions + causal",
+            "scaled_dot_product-with-positions-with-causal",
+        ),
+        (
+            {"layers": 2, "block": True, "embedding_dim": 32},
+            "scaled_dot_product + 2 layers + block",
+            "scaled_dot_product-with-2-layers-with-block",
+        ),
+    ],
+)
+def test_a_label_tells_all_that_makes_the_model(settings, label, name):
+    config = Config(**settings, seed=4)
+    assert config.label == label
+    assert result_path(config, ".").name == f"{name}-seed-4.json"
+
+
+def test_names_of_files_are_no_signs_to_a_shell():
+    labels = {
+        "a(lag=(1, 2))": "a-lag-1-2",
+        "a(lag=(1, 2), learned=True)": "a-lag-1-2-learned-True",
+        "a(coefficient=1.0)": "a-coefficient-1.0",
+        "a(coefficient=-1.0)": "a-coefficient--1.0",
+        "a(coefficient=1.0) + positions": "a-coefficient-1.0-with-positions",
+    }
+    for label, name in labels.items():
+        path = result_path(SimpleNamespace(label=label, seed=0), ".")
+        assert path.name == f"{name}-seed-0.json"
+    assert len(set(labels.values())) == len(labels)
+
+
+def test_models_of_one_table_may_differ_in_what_their_label_says(tmp_path):
+    """A row for each, those with more behind; other settings are not comparable."""
+    options = [{}, {"block": True}, {"layers": 2}, {"convolution": 2}, {"causal": True}]
+    same = {"data": "order", "embedding_dim": 64}
+    configs = [Config(**same, **more) for more in options]
+    configs.append(Config(**same, attention_type="none", convolution=2))
+    runs = store(tmp_path / "alike", configs, lambda _: 0.5)
+    dot = "scaled_dot_product"
+    assert runs["label"].tolist() == [
+        dot, f"{dot} + block", f"{dot} + 2 layers", f"{dot} + convolution 2",
+        "none + convolution 2", f"{dot} + causal",
+    ]  # fmt: skip
+    for name in MODEL_SETTINGS:
+        assert runs[name].tolist() == [getattr(c, name) for c in runs["config"]]
+    other = Config(**same, embedding_spread=0.3, causal=True)
+    with pytest.raises(ResultError, match=r"embedding_spread=None, not 0\.3"):
+        store(tmp_path / "other", [configs[0], other], lambda _: 0.5)
