@@ -17,9 +17,9 @@ def check_int(name: str, value: Any, low: int = 1, high: int = 2**63) -> None:
     """Raise a ValueError unless `value` is an integer in [low, high)."""
     is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not is_int or not low <= value < high:
-        wanted = "a positive integer" if low == 1 else f"an integer of at least {low}"
-        wanted += "" if high == 2**63 else f", below {high}"
-        raise ValueError(f"{name} must be {wanted}. Received: {name}={value!r}")
+        expected = "a positive integer" if low == 1 else f"an integer of at least {low}"
+        expected += "" if high == 2**63 else f", below {high}"
+        raise ValueError(f"{name} must be {expected}. Received: {name}={value!r}")
 
 
 def check_number(

@@ -1,7 +1,7 @@
-"""The command line: train a classifier, evaluate it, ask it, compare many.
+"""The command line: train a classifier, evaluate it, apply it, compare many.
 
-TensorFlow is imported by the commands that need it, after their arguments have
-been checked: ``--help`` and a typing mistake are answered at once.
+Commands that need TensorFlow import it after checking their arguments, so that
+``--help`` and typing mistakes get an immediate answer.
 """
 
 import argparse
@@ -29,11 +29,11 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: list of str, by default those of the process.
 
-    Exit status: 0 when done, 2 on a mistake of the user's, 130 on Ctrl-C, 141 when
-    nobody reads the output any more.
+    Exit status: 0 on success, 2 on a user's mistake, 130 on Ctrl-C, 141 if the reader
+    of the output has left.
     """
     _prepare_streams()
-    parser = _Parser(prog="diffattn")  # for errors; the whole one comes with imports
+    parser = _Parser(prog="diffattn")  # reports errors; _parse makes the full one
     try:
         with _flushed_output(), _warnings_in_one_line():
             options = _parse(arguments)
@@ -41,51 +41,53 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader has left, as `head` does
-        sys.exit(128 + 13)  # as SIGPIPE ends other commands
+        sys.exit(128 + 13)  # the status of a command that SIGPIPE ends
     except ModuleNotFoundError as error:
-        extra = _extra_with(error.name)
+        extra = _extra_for(error.name)
         if extra is None:
             raise
         parser.error(
             f"this needs {error.name}, which is not installed: "
             f"pip install 'diffattn[{extra}]'"
         )
-    except (OSError, UserError) as error:  # OSError: a full disk, a file not ours
+    except (OSError, UserError) as error:  # OSError: a full disk, missing permissions
         parser.error(str(error))
 
 
 def _prepare_streams():
-    """Let output never fail for its characters, and never for lack of a stream.
+    """Prevent output from failing for its characters or for a closed stream.
 
-    What the encoding lacks becomes a question mark, in messages an escape. Where a
-    stream is closed, Python has None.
+    Characters outside the encoding become question marks, in messages escapes. For a
+    closed stream, Python has None.
     """
     for name, errors in (("stdout", "replace"), ("stderr", "backslashreplace")):
         stream = getattr(sys, name)
         if stream is None:
-            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-            setattr(sys, name, nowhere)
-        elif isinstance(stream, io.TextIOWrapper):  # a notebook has its own kind
+            null = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, null)
+        elif isinstance(stream, io.TextIOWrapper):  # not so in a notebook
             stream.reconfigure(errors=errors)
 
 
 @contextmanager
 def _flushed_output():
-    """See that all output has been written, while an error can still be reported."""
+    """Write all output while an error can still be reported."""
     try:
         yield
     finally:
         try:
             sys.stdout.flush()
         except OSError:
-            # Python flushes again when it ends; then it must not fail.
-            with open(os.devnull, "w") as nowhere:
-                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            # Python flushes again at exit, and must not fail then.
+            with open(os.devnull, "w") as null:
+                os.dup2(null.fileno(), sys.stdout.fileno())
             raise
 
 
 @contextmanager
 def _warnings_in_one_line():
+    """Print each warning as one line of the command's own."""
+
     def show(message, *_, **__):
         print(f"diffattn: warning: {_one_line(message)}", file=sys.stderr)
 
@@ -95,7 +97,7 @@ def _warnings_in_one_line():
 
 
 def _one_line(text):
-    """Return a text with line breaks and control characters as Python escapes them."""
+    """Replace line breaks and control characters by Python's escapes."""
     return re.sub(
         r"[\x00-\x1f\x7f-\x9f\u2028\u2029]",
         lambda control: control[0].encode("unicode_escape").decode(),
@@ -103,8 +105,8 @@ def _one_line(text):
     )
 
 
-def _extra_with(module):
-    """The extra of this package that brings a module, None if there is none."""
+def _extra_for(module):
+    """Return the extra of this package that installs a module, None if none does."""
     for requirement in metadata.requires("diffattn") or ():
         if match := re.fullmatch(rf"{module}\b.*extra == .(\w+).", requirement):
             return match[1]
@@ -112,7 +114,7 @@ def _extra_with(module):
 
 
 def _parse(arguments):
-    """Read the command line, once the modules that it imports have had their say."""
+    """Import the modules that the command line names, then read it."""
     first = _Parser(prog="diffattn", add_help=False)
     _add_import(first)
     known, _ = first.parse_known_args(arguments)
@@ -132,20 +134,21 @@ def _add_import(parser):
         action="append",
         default=[],
         metavar="MODULE",
-        help="first import a Python module, with scores, data sets, tasks or studies "
-        "of your own; more than once for more",
+        help="first import a Python module with your own scores, data sets, tasks or "
+        "studies; may be repeated",
     )
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, but a mistake is told in one line, without the usage.
+    """A parser that reports a mistake in one line, without the usage.
 
-    An abbreviation is a mistake: with --seed for --seeds, another thing is trained.
+    It refuses abbreviations: --seed for --seeds would train something else.
     """
 
-    def __init__(self, **how):
-        super().__init__(**how, allow_abbrev=False)
-        # argparse's own pattern knows no exponent: -1e-5 would be an option.
+    def __init__(self, **options):
+        super().__init__(**options, allow_abbrev=False)
+        # Before Python 3.14, argparse takes -1e-5 for an option, since its pattern has
+        # no exponent (python/cpython#105712).
         self._negative_number_matcher = re.compile(
             r"-(\d+\.?|\d*\.\d+)(e[-+]?\d+)?$", re.I
         )
@@ -159,7 +162,7 @@ def _parser():
     parser = _Parser(
         prog="diffattn",
         description="Train a text classifier with one of six attention scores, and "
-        "ask it about reviews.",
+        "classify reviews with it.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     _add_import(parser)
@@ -176,8 +179,8 @@ def _add_train(commands):
         "train",
         help="train a classifier and save it as a run",
         description="Train a classifier, evaluate it on the test reviews, and save it "
-        "as a run: a folder named by its time. The defaults are the documented "
-        "settings for IMDB, and those that fit the generated data.",
+        "as a run: a folder named after the time. The defaults are the documented "
+        "settings for IMDB, and settings that fit the generated data.",
     )
     parser.set_defaults(command=_train)
     _add_settings(parser)
@@ -189,7 +192,7 @@ def _add_train(commands):
     parser.add_argument(
         "--resume",
         metavar="RUN",
-        help="go on with an unfinished run, with its own settings",
+        help="continue an unfinished run, with its own settings",
     )
     parser.add_argument(
         "--tensorboard",
@@ -199,25 +202,25 @@ def _add_train(commands):
 
 
 def _add_settings(parser, without=()):
-    """An option for each field of Config."""
+    """Add an option for each field of Config."""
     for setting in fields(Config):
         if setting.name not in without:
             parser.add_argument(
                 _flag(setting.name),
                 default=argparse.SUPPRESS,
-                help=f"{_describe(setting)} (default: {_defaults(setting)})",
-                **_how_to_parse(setting),
+                help=f"{_describe(setting)} (default: {_describe_default(setting)})",
+                **_parsing_options(setting),
             )
 
 
 def _describe(setting):
-    """A setting's help text, which may depend on what has been imported."""
+    """Return a setting's help text, which may depend on imported modules."""
     text = setting.metadata["help"]
     return text() if callable(text) else text
 
 
-def _defaults(setting):
-    """A setting's default, and what it is for the data that need another one."""
+def _describe_default(setting):
+    """Name a setting's default, and those of data sets that need another one."""
     others = [
         f"for {dataset.name} {dataset.settings[setting.name]}"
         for dataset in DATASETS.values()
@@ -230,8 +233,8 @@ def _flag(name):
     return "--" + name.replace("_", "-")
 
 
-def _how_to_parse(setting):
-    """argparse's keywords for one field of Config."""
+def _parsing_options(setting):
+    """Return argparse's keyword arguments for one field of Config."""
     if setting.type is bool:
         return {"action": argparse.BooleanOptionalAction}
     if setting.type is str:
@@ -243,9 +246,9 @@ def _how_to_parse(setting):
 def _add_evaluate(commands):
     parser = commands.add_parser(
         "evaluate",
-        help="loss and accuracy of a run on test reviews",
-        description="Print a run's loss and accuracy on the test reviews of the data "
-        "that it was trained on, or of other data.",
+        help="measure a run's loss and accuracy on test reviews",
+        description="Print a run's loss and accuracy on the test reviews of its own "
+        "data or of other data.",
     )
     parser.set_defaults(command=_evaluate)
     parser.add_argument("run", metavar="RUN", help="the run's folder")
@@ -258,8 +261,8 @@ def _add_evaluate(commands):
 def _add_predict(commands):
     parser = commands.add_parser(
         "predict",
-        help="ask a run about reviews",
-        description="Print how probably each text is a positive review.",
+        help="classify reviews with a run",
+        description="Print the probability that each text is a positive review.",
     )
     parser.set_defaults(command=_predict)
     parser.add_argument("run", metavar="RUN", help="the run's folder")
@@ -267,29 +270,29 @@ def _add_predict(commands):
         "texts",
         nargs="*",
         metavar="TEXT",
-        help="a review; without any, one is read from each line of the standard input",
+        help="a review (default: each line of the standard input)",
     )
 
 
 def _add_table(commands):
     parser = commands.add_parser(
         "table",
-        help="train many, or read what was trained, and print the table",
+        help="train many, or read their results, and print a table",
         description="Train every attention type with every seed, and print means, "
-        "intervals and differences. Each finished run is one small JSON file; the same "
-        "command goes on where it was stopped. With --from, nothing is trained. The "
-        "settings are those of `diffattn train`.",
+        "intervals and differences. Each finished run is one small JSON file; after an "
+        "interruption, the same command trains the rest. With --from, it trains "
+        "nothing. The settings are those of `diffattn train`.",
     )
     parser.set_defaults(command=_table)
-    either = parser.add_mutually_exclusive_group()
-    either.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--from",
         dest="source",
         metavar="FOLDER",
         help="only read the results in this folder",
     )
     studies = "; ".join(f"{name}: {s.question}" for name, s in STUDIES.items())
-    either.add_argument(
+    source.add_argument(
         "--study",
         choices=STUDIES,
         metavar="NAME",
@@ -307,17 +310,17 @@ def _add_table(commands):
         type=int,
         default=argparse.SUPPRESS,
         metavar="N",
-        help="how many seeds, from 0 on (default: 5)",
+        help="the number of seeds, from 0 on (default: 5)",
     )
     parser.add_argument(
         "--into",
         metavar="FOLDER",
-        help="where the results are written (default: table; for a study, results)",
+        help="where to write the results (default: table; for a study, results)",
     )
     parser.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="train on the workers of this dask scheduler, not here",
+        help="train on the workers of this dask scheduler, not on this machine",
     )
     parser.add_argument(
         "--format",
@@ -326,14 +329,14 @@ def _add_table(commands):
         help="how to print the table (default: text)",
     )
     parser.add_argument(
-        "--figures", metavar="FOLDER", help="where to draw the results, as PNG files"
+        "--figures", metavar="FOLDER", help="where to save figures of the results (PNG)"
     )
     _add_settings(parser, without=("attention_type", "seed"))
 
 
-def _given(options, *more):
-    """The settings of `Config`, and more options, that were given."""
-    names = {*more, *(setting.name for setting in fields(Config))}
+def _given(options, *others):
+    """Return the options that were given: settings of `Config`, and those named."""
+    names = {*others, *(setting.name for setting in fields(Config))}
     return {name: value for name, value in vars(options).items() if name in names}
 
 
@@ -348,9 +351,7 @@ def _train(options):
     elif settings or options.output is not None:
         given = [*settings, *(["output"] if options.output is not None else [])]
         flags = ", ".join(map(_flag, given))
-        raise UserError(
-            f"--resume goes with the run's own settings and folder, not with {flags}"
-        )
+        raise UserError(f"--resume uses the run's own settings and folder, not {flags}")
     with _quiet():
         from tensorflow.errors import ResourceExhaustedError
 
@@ -366,7 +367,7 @@ def _train(options):
         )
     except (MemoryError, ResourceExhaustedError) as error:
         raise UserError(
-            "training needs more memory than there is: lower batch_size, "
+            "training needs more memory than this machine has: lower batch_size, "
             "sequence_length, embed_dim, embedding_dim or vocabulary_size"
         ) from error
     _print_numbers(run.metrics)
@@ -410,13 +411,13 @@ def _from_argument(text):
     """Decode an argument that Python could not decode in the user's locale."""
     try:
         text.encode()
-    except UnicodeEncodeError:  # it has kept the bytes, as surrogates
+    except UnicodeEncodeError:  # its surrogates stand for the original bytes
         return os.fsencode(text).decode()
     return text
 
 
 def _lines_of_standard_input():
-    """Read it as UTF-8 in every locale, like the files of reviews."""
+    """Read the standard input as UTF-8 in every locale, like the files of reviews."""
     if sys.stdin is None:
         return []
     if isinstance(sys.stdin, io.TextIOWrapper):
@@ -428,7 +429,7 @@ def _lines_of_standard_input():
 
 def _table(options):
     given = _given(options, "attention_types", "seeds")
-    _check_goes_together(options, given)
+    _check_conflicts(options, given)
     if options.figures is not None:
         check_folder(options.figures)
     if options.source is None:
@@ -439,7 +440,7 @@ def _table(options):
     runs = read_results(options.source or _table_folder(options))
     if options.format == "csv":
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # For programs, which expect the same in every locale.
+            # Programs read it, and expect the same bytes in every locale.
             sys.stdout.reconfigure(encoding="utf-8", newline="")
         write_csv(runs, sys.stdout)
     else:
@@ -452,15 +453,15 @@ def _table(options):
             draw(runs, options.figures)
 
 
-def _check_goes_together(options, given):
-    """What has its settings already takes no others."""
+def _check_conflicts(options, given):
+    """Refuse settings for a study or stored results, which have their own."""
     fixed, refused = options.study, [*given]
     if options.source is not None:
-        of_training = ("into", "cluster")
-        refused += [name for name in of_training if getattr(options, name) is not None]
+        refused += [n for n in ("into", "cluster") if getattr(options, n) is not None]
         fixed = "--from"
     if fixed and refused:
-        raise UserError(f"{fixed} does not go with {', '.join(map(_flag, refused))}")
+        flags = ", ".join(map(_flag, refused))
+        raise UserError(f"{fixed} cannot be combined with {flags}")
 
 
 def _table_folder(options):
@@ -483,25 +484,25 @@ def _train_table(options, given):
         for folder_of_grid, configs in grids.items():
             run_grid(configs, folder_of_grid, cluster=options.cluster)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on", file=sys.stderr)
+        print("\ninterrupted; repeat the command to continue", file=sys.stderr)
         raise
 
 
 @contextmanager
 def _quiet():
-    """Keep what native code writes to the standard error off the screen.
+    """Discard what native code writes to the standard error.
 
-    TensorFlow greets with notes on the machine before any setting can stop it.
+    TensorFlow (2.21) logs notes on the machine before any setting can stop it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     try:
         stderr = os.dup(2)
-    except OSError:  # it is closed
+    except OSError:  # the standard error is closed
         yield
         return
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
+    with open(os.devnull, "w") as null:
+        os.dup2(null.fileno(), 2)
     try:
         yield
     finally:

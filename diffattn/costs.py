@@ -67,12 +67,12 @@ def _read(path):
 
 def select(measured: list[dict], case: str, **size: Any) -> list[dict]:
     """Select the successful measurements of one case and size."""
-    wanted = {"case": case, **size}
+    criteria = {"case": case, **size}
     return [
         entry
         for entry in measured
         if "error" not in entry
-        and all(entry["what"].get(key) == value for key, value in wanted.items())
+        and all(entry["what"].get(key) == value for key, value in criteria.items())
     ]
 
 
@@ -91,14 +91,14 @@ def ratio(
     Returns:
         A `Ratio`, case / other; None if no round has both.
     """
-    ours, theirs = (
+    costs, other_costs = (
         {
             entry["what"]["round"]: _figure(entry, key)
             for entry in select(measured, name, **size)
         }
         for name in (case, other)
     )
-    ratios = [ours[r] / theirs[r] for r in ours.keys() & theirs.keys()]
+    ratios = [costs[r] / other_costs[r] for r in costs.keys() & other_costs.keys()]
     if not ratios:
         return None
     return Ratio(median(ratios), min(ratios), max(ratios), len(ratios))

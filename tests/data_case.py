@@ -1,4 +1,4 @@
-"""Reviews of a test's own in the place of IMDB's: the same code reads them."""
+"""Let a test put its own reviews in place of IMDB's, read by the same code."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,7 @@ from diffattn.data import imdb
 
 
 def release_reviews(monkeypatch, folder: Path, folders: dict) -> Path:
-    """Write reviews in the layout of aclImdb and have `load_imdb` take them for it.
+    """Write reviews in the layout of aclImdb, and let `load_imdb` accept them.
 
     Args:
         monkeypatch: pytest's.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import keras
 import pytest
+from tools import ASCII
 
 from diffattn import __version__, load_run, train
 from diffattn.cli import _parser, main
@@ -28,14 +29,14 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 
 
-def diffattn(*arguments, **more):
-    """The command in a process of its own, as a user runs it."""
+def diffattn(*arguments, **options):
+    """Run the command in a process of its own, as a user does."""
     return subprocess.run(
         [sys.executable, "-m", "diffattn", *arguments],
         capture_output=True,
         text=True,
         check=False,
-        **more,
+        **options,
     )
 
 
@@ -49,8 +50,8 @@ def run(tmp_path_factory):
     )
 
 
-def said(capsys, *arguments, status=None):
-    """What the command prints; its exit status is checked."""
+def call_main(capsys, *arguments, status=None):
+    """Run the command in this process, check its exit status, return its output."""
     if status is None:
         main([str(a) for a in arguments])
     else:
@@ -73,7 +74,7 @@ def test_help_answers_in_under_a_second(command):
 
 @functools.cache
 def options_in_help(command):
-    """What the help says of each option, in a line."""
+    """Return the help text of each option, in one line."""
     text = diffattn(command, "--help").stdout
     options = re.findall(r"^  --([\w-]+)((?:.|\n {3,})*)", text, re.MULTILINE)
     # argparse breaks lines behind a hyphen, too.
@@ -85,27 +86,27 @@ def options_in_help(command):
     }
 
 
-def default_in(words, data):
-    """What they say a setting is by default, with some data."""
-    (told,) = re.findall(r"\(default: ([^()]*)\)", words)
-    usual, _, others = told.partition("; ")
+def default_in(text, data):
+    """Return the default that an option's help text names for a data set."""
+    (defaults,) = re.findall(r"\(default: ([^()]*)\)", text)
+    usual, _, others = defaults.partition("; ")
     of_data = dict(other.split()[1:] for other in others.split(", ") if others)
     return of_data.get(data, usual)
 
 
 @pytest.mark.parametrize("data", DATASETS)
 @pytest.mark.parametrize("command", ["train", "table"])
-def test_the_help_names_the_defaults_that_hold(command, data):
-    told = {
-        name: default_in(words, data)
-        for name, words in options_in_help(command).items()
+def test_the_help_names_the_actual_defaults(command, data):
+    defaults = {
+        name: default_in(text, data)
+        for name, text in options_in_help(command).items()
         if name in {setting.name for setting in fields(Config)}
     }
     config = asdict(Config(data=data))
     if command == "table":  # which trains all types with many seeds
         del config["attention_type"], config["seed"]
-    config["data"] = "sample"  # where it is not given
-    assert told == {name: str(value) for name, value in config.items()}
+    config["data"] = "sample"  # the default of --data itself
+    assert defaults == {name: str(value) for name, value in config.items()}
 
 
 def test_the_help_names_every_attention_type():
@@ -133,20 +134,20 @@ def test_version():
         (["train", "--data", "nowhere"], "there is no file or folder nowhere"),
         (["train", "--data", "tests"], "tests is not the whole aclImdb data set"),
         (["train", "--resume", "nowhere"], "there is no folder nowhere"),
-        (["train", "--resume", "x", "--seed", "1"], "not with --seed"),
-        (["train", "--resume", "x", "--output", "y"], "not with --output"),
+        (["train", "--resume", "x", "--seed", "1"], "folder, not --seed"),
+        (["train", "--resume", "x", "--output", "y"], "folder, not --output"),
         (["evaluate", "nowhere"], "there is no folder nowhere"),
         (["predict", "tests", "text"], "tests is not a run: it has no run.json"),
         (["train", "--data", "order", "--distance", "24"], "distance must be"),
         (["table", "--from", "tests"], "there are no results in tests"),
-        (["table", "--from", "tests", "--epochs", "3"], "--from does not go with --ep"),
-        (["table", "--study", "order", "--seeds", "3"], "order does not go with --se"),
+        (["table", "--from", "tests", "--epochs", "3"], "combined with --epochs"),
+        (["table", "--study", "order", "--seeds", "3"], "order cannot be combined wi"),
         (["table", "--from", "tests", "--study", "order"], "not allowed with argument"),
         (["table", "--data", "nowhere"], "there is no file or folder nowhere"),
         (["table", "--study", "speed"], "argument --study: invalid choice: 'speed'"),
         (["table", "--attention-types", "l3"], "attention_type must be one of scaled_"),
         (["table", "--seeds", "0"], "seeds must be a positive integer"),
-        # As an abbreviation of --seeds it would be 49 trainings.
+        # As an abbreviation of --seeds, it would start 49 trainings.
         (["table", "--data", "nowhere", "--seed", "7"], "unrecognized arguments: --se"),
         (
             ["train", "--data", "nowhere", "--epoch", "7"],
@@ -168,9 +169,15 @@ def test_version():
             ["table", "--data", "nowhere", "--attention-types", "none,none"],
             "2 of the runs would be kept as table/none-seed-0.json",
         ),
-        (["table", "--from", "tests", "--into", "x"], "--from does not go with --into"),
-        (["table", "--from", "", "--seeds", "3"], "--from does not go with --seeds"),
-        (["table", "--from", "tests", "--cluster", "x"], "not go with --cluster"),
+        (
+            ["table", "--from", "tests", "--into", "x"],
+            "--from cannot be combined with ",
+        ),
+        (
+            ["table", "--from", "", "--seeds", "3"],
+            "--from cannot be combined with --se",
+        ),
+        (["table", "--from", "tests", "--cluster", "x"], "combined with --cluster"),
         (["table", "--from", "tests/x.unfinished"], "run.json is not a result: it has"),
         (["table", "--from", "nowhere"], "there is no folder nowhere"),
         (["table", "--from", "tests/f"], "there is no folder tests/f"),
@@ -197,7 +204,7 @@ def test_a_mistake_gets_one_line_and_status_2(
     (tmp_path / "tests" / "x.unfinished" / "run.json").write_text('{"config": {}}')
     (tmp_path / "tests" / "f").write_text("")
     monkeypatch.chdir(tmp_path)
-    answer = said(capsys, *arguments, status=2)
+    answer = call_main(capsys, *arguments, status=2)
     assert answer.out == ""
     assert re.fullmatch(r"diffattn.*: error: .*\n", answer.err)
     assert message in answer.err
@@ -206,27 +213,27 @@ def test_a_mistake_gets_one_line_and_status_2(
 
 @pytest.fixture(scope="module")
 def broken(run, tmp_path_factory):
-    """A finished run and an unfinished one, each with half of its state."""
+    """A finished run and an unfinished one, each with a truncated file."""
     folder = tmp_path_factory.mktemp("broken")
     shutil.copytree(run.path, folder / "run")
-    cut(folder / "run" / "model.keras")
+    truncate(folder / "run" / "model.keras")
     unfinished = folder / "run.unfinished"
     unfinished.mkdir()
     document = {"config": run.document()["config"]}
     (unfinished / "run.json").write_text(json.dumps(document))
-    callback = keras.callbacks.LambdaCallback(on_epoch_end=break_off)
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=interrupt)
     data = tokenize(run.config)
     with pytest.raises(KeyboardInterrupt):
         fit_and_evaluate(run.config, data, unfinished, callbacks=[callback], verbose=0)
-    cut(unfinished / "checkpoint-000001" / "variables.npz")
+    truncate(unfinished / "checkpoint-000001" / "variables.npz")
     return folder
 
 
-def break_off(epoch, logs):
+def interrupt(epoch, logs):
     raise KeyboardInterrupt
 
 
-def cut(path):
+def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -239,52 +246,52 @@ def cut(path):
         (["table", "--from", "run.unfinished"], "is not a result: it has no 'metrics'"),
     ],
 )
-def test_what_is_damaged_gets_one_line_and_stays(
+def test_damage_is_reported_in_one_line_and_nothing_is_changed(
     arguments, message, broken, capsys, monkeypatch
 ):
     monkeypatch.chdir(broken)
     before = {path: path.stat().st_size for path in broken.rglob("*")}
-    answer = said(capsys, *arguments, status=2)
+    answer = call_main(capsys, *arguments, status=2)
     assert re.fullmatch(r"diffattn: error: .*\n", answer.err)
     assert message in answer.err
     assert {path: path.stat().st_size for path in broken.rglob("*")} == before
 
 
-def test_texts_that_are_not_utf_8_are_told(run):
-    """In processes of their own: only there are the bytes what a user's are."""
+def test_texts_that_are_not_utf_8_are_refused(run):
+    """Only a process of its own gets the bytes as a user's process does."""
     command = [sys.executable, "-X", "utf8", "-m", "diffattn", "predict", run.path]
-    for more, given in (([], b"good\n\xff\n"), ([b"\xff"], b"")):
+    for texts, lines in (([], b"good\n\xff\n"), ([b"\xff"], b"")):
         answer = subprocess.run(
-            [*command, *more], input=given, capture_output=True, check=False
+            [*command, *texts], input=lines, capture_output=True, check=False
         )
         assert answer.returncode == 2
         assert answer.stdout == b""
         assert re.fullmatch(rb"diffattn: error: .* be UTF-8: .*\n", answer.stderr)
 
 
-def test_data_that_do_not_fit_the_run_are_told(tmp_path, capsys):
+def test_data_that_do_not_fit_the_run_are_refused(tmp_path, capsys):
     short = train(
         output=tmp_path, verbose=0, attention_type="none", epochs=1, sequence_length=1
     )
-    answer = said(capsys, "evaluate", short.path, "--data", "order", status=2)
+    answer = call_main(capsys, "evaluate", short.path, "--data", "order", status=2)
     assert "order does not fit the run: sequence_length must be" in answer.err
 
 
-@pytest.mark.parametrize("typed", [["-1e-5"], ["-1.E-5"], ["-.00001"]])
-def test_a_negative_scale_is_taken_for_a_number(typed):
-    options = _parser().parse_args(["train", "--scale", *typed, "--no-mask-padding"])
+@pytest.mark.parametrize("scale", ["-1e-5", "-1.E-5", "-.00001"])
+def test_a_negative_scale_is_a_number_not_an_option(scale):
+    options = _parser().parse_args(["train", "--scale", scale, "--no-mask-padding"])
     assert options.scale == -1e-5
     assert options.mask_padding is False
 
 
-def test_nothing_but_the_error_is_printed(tmp_path):
-    """TensorFlow's own greetings too stay off the screen."""
+def test_only_the_error_is_printed(tmp_path):
+    """TensorFlow's notes on the machine stay off the screen."""
     answer = diffattn("predict", "nowhere", "text", cwd=tmp_path)
     assert answer.returncode == 2
     assert answer.stderr == "diffattn: error: there is no folder nowhere\n"
 
 
-def test_another_backend_is_told_in_one_line(tmp_path):
+def test_another_backend_is_refused_in_one_line(tmp_path):
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     answer = diffattn("train", "--output", tmp_path, env=environment)
     assert answer.returncode == 2
@@ -294,7 +301,7 @@ def test_another_backend_is_told_in_one_line(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_settings_too_large_for_the_memory_are_named(tmp_path):
+def test_settings_that_exceed_the_memory_are_named(tmp_path):
     """The embeddings alone would take four petabytes."""
     answer = diffattn("train", "--embedding-dim", str(10**11), "--output", tmp_path)
     assert answer.returncode == 2
@@ -303,7 +310,7 @@ def test_settings_too_large_for_the_memory_are_named(tmp_path):
 
 def test_train_prints_the_numbers_and_saves_the_run(tmp_path, capsys):
     flags = ["--attention-type", "none", "--epochs", "1", "--no-early-stopping"]
-    answer = said(capsys, "train", *flags, "--output", tmp_path)
+    answer = call_main(capsys, "train", *flags, "--output", tmp_path)
     (folder,) = tmp_path.iterdir()
     assert f"saved as            {folder}\n" in answer.out
     assert re.search(r"test loss           0\.\d{4}\n", answer.out)
@@ -311,45 +318,45 @@ def test_train_prints_the_numbers_and_saves_the_run(tmp_path, capsys):
     assert "val_accuracy" in answer.out
 
 
-def test_evaluate_prints_what_was_measured(run, capsys):
-    answer = said(capsys, "evaluate", run.path)
+def test_evaluate_prints_loss_and_accuracy(run, capsys):
+    answer = call_main(capsys, "evaluate", run.path)
     loss, accuracy = run.metrics["test_loss"], run.metrics["test_accuracy"]
     assert (
         answer.out
         == f"loss                {loss:.4f}\naccuracy            {accuracy:.4f}\n"
     )
-    assert said(capsys, "evaluate", run.path, "--data", "sample").out == answer.out
+    assert call_main(capsys, "evaluate", run.path, "--data", "sample").out == answer.out
 
 
 def test_predict_takes_texts_or_lines(run, capsys, monkeypatch):
     texts = ["The plot was good.", "The plot was dull."]
-    answer = said(capsys, "predict", run.path, *texts).out
+    answer = call_main(capsys, "predict", run.path, *texts).out
     probabilities = [float(line.split("\t")[0]) for line in answer.splitlines()]
     assert probabilities[0] > 0.5 > probabilities[1]
     assert [line.split("\t")[1] for line in answer.splitlines()] == texts
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(texts) + "\n"))
-    assert said(capsys, "predict", run.path).out == answer
+    assert call_main(capsys, "predict", run.path).out == answer
 
 
 def test_table_trains_and_reads(tmp_path, capsys):
     folder = tmp_path / "small"
-    how = ["--attention-types", "none,scaled_dot_product", "--seeds", "2"]
-    how += ["--epochs", "1", "--into", folder]
-    answer = said(capsys, "table", *how)
+    options = ["--attention-types", "none,scaled_dot_product", "--seeds", "2"]
+    options += ["--epochs", "1", "--into", folder]
+    answer = call_main(capsys, "table", *options)
     assert re.search(r"^none +0\.\d{4} ± 0\.\d{4} ", answer.out, re.MULTILINE)
     assert "against scaled_dot_product: none: " in answer.out
     assert len(list(folder.iterdir())) == 4
-    again = said(capsys, "table", "--from", folder, "--figures", tmp_path / "pictures")
-    assert again.out == answer.out
-    assert (tmp_path / "pictures" / "small.png").exists()
-    markdown = said(capsys, "table", "--from", folder, "--format", "markdown").out
+    figures = ["--figures", tmp_path / "figures"]
+    assert call_main(capsys, "table", "--from", folder, *figures).out == answer.out
+    assert (tmp_path / "figures" / "small.png").exists()
+    markdown = call_main(capsys, "table", "--from", folder, "--format", "markdown").out
     assert "| none " in markdown
-    table = said(capsys, "table", "--from", folder, "--format", "csv").out
+    table = call_main(capsys, "table", "--from", folder, "--format", "csv").out
     assert table.startswith("grid,attention,metric,mean,")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a POSIX signal")
-def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path):
     runs = tmp_path / "my runs"
     command = [sys.executable, "-u", "-m", "diffattn", "train", "--output", runs]
     flags = ["--attention-type", "none", "--epochs", "3", "--patience", "3"]
@@ -370,8 +377,8 @@ def test_ctrl_c_leaves_a_run_to_go_on_with(tmp_path):
     assert re.search(r"^epochs +3$", answer.stdout, re.MULTILINE)
 
 
-def shown(encoding, *arguments, text=None):
-    """The command's output as bytes, where the streams have an encoding."""
+def run_with_encoding(encoding, *arguments, text=None):
+    """Run the command with streams of an encoding, and return its output as bytes."""
     answer = subprocess.run(
         [sys.executable, "-m", "diffattn", *arguments],
         capture_output=True,
@@ -395,13 +402,13 @@ def shown(encoding, *arguments, text=None):
         ["train", "--help"],
     ],
 )
-def test_what_an_encoding_lacks_is_replaced(encoding, command):
-    whole = shown("utf-8", *command).stdout.decode()
-    answer = shown(encoding, *command)
+def test_characters_outside_the_encoding_are_replaced(encoding, command):
+    expected = run_with_encoding("utf-8", *command).stdout.decode()
+    answer = run_with_encoding(encoding, *command)
     assert answer.returncode == 0
-    assert answer.stdout == whole.encode(encoding, "replace")
+    assert answer.stdout == expected.encode(encoding, "replace")
     if "table" in command and "--help" not in command:
-        assert "√" in whole
+        assert "√" in expected
         assert ("±" in answer.stdout.decode(encoding)) == (encoding == "cp1252")
 
 
@@ -409,15 +416,15 @@ def test_a_csv_file_is_utf_8_everywhere(tmp_path):
     folder = tmp_path / "données √"
     shutil.copytree(ROOT / "results" / "published" / "split-0.5", folder)
     command = ["table", "--from", folder, "--format", "csv"]
-    wanted = shown("utf-8", *command).stdout
-    assert "\r\ndonnées √,none,test_accuracy,0.8".encode() in wanted
+    expected = run_with_encoding("utf-8", *command).stdout
+    assert "\r\ndonnées √,none,test_accuracy,0.8".encode() in expected
     for encoding in ("ascii", "cp1252", "utf-16"):
-        assert shown(encoding, *command).stdout == wanted
+        assert run_with_encoding(encoding, *command).stdout == expected
 
 
-def test_an_error_is_told_in_any_encoding():
+def test_errors_are_printed_in_any_encoding():
     for encoding, name in (("ascii", "na\\xefve-\\u221a"), ("cp1252", "naïve-\\u221a")):
-        answer = shown(encoding, "table", "--from", "naïve-√")
+        answer = run_with_encoding(encoding, "table", "--from", "naïve-√")
         assert answer.returncode == 2
         line = f"diffattn: error: there is no folder {name}\n"
         assert answer.stderr == line.encode(encoding)
@@ -426,35 +433,34 @@ def test_an_error_is_told_in_any_encoding():
 def test_texts_are_read_and_echoed_in_any_encoding(run):
     texts = ["The naïve plot was dull.", "The plot was good √"]
     lines = "\n".join(texts).encode()
-    wanted = shown("utf-8", "predict", run.path, *texts).stdout.decode()
-    assert [line.split("\t")[1] for line in wanted.splitlines()] == texts
+    expected = run_with_encoding("utf-8", "predict", run.path, *texts).stdout.decode()
+    assert [line.split("\t")[1] for line in expected.splitlines()] == texts
     byte_order_mark = b"\xef\xbb\xbf"
-    for encoding, given in (
+    for encoding, text in (
         ("utf-8", byte_order_mark + lines.replace(b"\n", b"\r\n")),
         ("ascii", lines),
         ("cp1252", lines),
     ):
-        answer = shown(encoding, "predict", run.path, text=given)
+        answer = run_with_encoding(encoding, "predict", run.path, text=text)
         assert answer.returncode == 0
-        assert answer.stdout == wanted.encode(encoding, "replace")
+        assert answer.stdout == expected.encode(encoding, "replace")
 
 
 def test_an_argument_is_utf_8_in_an_ascii_locale(run):
-    """Python decodes it by the locale, before anything of ours runs."""
-    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    """Python decodes it by the locale, before this package runs."""
     answers = {
         diffattn(
-            "predict", run.path, "The naïve plot", env={**os.environ, **more}
+            "predict", run.path, "The naïve plot", env={**os.environ, **variables}
         ).stdout.split("\t")[0]
-        for more in ({"PYTHONUTF8": "1"}, locale)
+        for variables in ({"PYTHONUTF8": "1"}, ASCII)
     }
     assert len(answers) == 1
     assert re.fullmatch(r"0\.\d{4}", answers.pop())
 
 
-def test_a_text_is_one_line_whatever_is_in_it(run, capsys):
+def test_a_text_with_control_characters_is_printed_in_one_line(run, capsys):
     signs = "\n\r\t\v\f\x00\x1b\x1c\x85\x9b\u2028\u2029"
-    answer = said(capsys, "predict", run.path, f"a{signs}b", "naïve √ \\").out
+    answer = call_main(capsys, "predict", run.path, f"a{signs}b", "naïve √ \\").out
     first, second = answer.splitlines()
     escapes = r"\n\r\t\x0b\x0c\x00\x1b\x1c\x85\x9b\u2028\u2029"
     assert first.split("\t")[1:] == [f"a{escapes}b"]
@@ -466,7 +472,7 @@ def test_a_text_is_one_line_whatever_is_in_it(run, capsys):
     ("command", "unbuffered"),
     [(["--help"], ""), (["table", "--from", "results"], ""), (["predict"], "1")],
 )
-def test_a_reader_that_leaves_gets_no_traceback(command, unbuffered, run):
+def test_a_closed_pipe_causes_no_traceback(command, unbuffered, run):
     words = [*command, run.path, "good"] if command == ["predict"] else command
     process = subprocess.Popen(
         [sys.executable, "-m", "diffattn", *words],
@@ -483,7 +489,7 @@ def test_a_reader_that_leaves_gets_no_traceback(command, unbuffered, run):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("command", [["--help"], ["table", "--from", "results"]])
-def test_a_full_disk_is_told(command):
+def test_a_full_disk_is_reported(command):
     with open("/dev/full", "w") as full:
         answer = subprocess.run(
             [sys.executable, "-m", "diffattn", *command],
@@ -509,7 +515,7 @@ def test_a_full_disk_is_told(command):
         ("--version 2>&-", 1),
     ],
 )
-def test_a_closed_stream_is_no_error(command, lines, run):
+def test_a_closed_stream_is_not_an_error(command, lines, run):
     words = command.replace("RUN", shlex.quote(str(run.path)))
     answer = subprocess.run(
         ["sh", "-c", f"{shlex.quote(sys.executable)} -m diffattn {words}"],
@@ -522,33 +528,33 @@ def test_a_closed_stream_is_no_error(command, lines, run):
 
 
 def test_a_tilde_in_any_option_is_the_home_folder(tmp_path, capsys, monkeypatch):
-    home, here = tmp_path / "home", tmp_path / "here"
+    home, work = tmp_path / "home", tmp_path / "work"
     home.mkdir()
-    here.mkdir()
+    work.mkdir()
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(here)
+    monkeypatch.chdir(work)
     flags = ["--attention-type", "none", "--epochs", "1"]
-    said(capsys, "train", *flags, "--output=~/runs")
+    call_main(capsys, "train", *flags, "--output=~/runs")
     (run,) = (home / "runs").iterdir()
     path = f"~/runs/{run.name}"
-    assert said(capsys, "predict", path, "good").out
-    assert said(capsys, "evaluate", path).out
+    assert call_main(capsys, "predict", path, "good").out
+    assert call_main(capsys, "evaluate", path).out
     assert load_run(path).path == run
     grid = ["--attention-types", "none", "--seeds", "1", "--epochs", "1"]
-    said(capsys, "table", *grid, "--into=~/table", "--figures=~/figures")
+    call_main(capsys, "table", *grid, "--into=~/table", "--figures=~/figures")
     assert (home / "figures" / "table.png").exists()
-    assert said(capsys, "table", "--from=~/table").out
+    assert call_main(capsys, "table", "--from=~/table").out
     unfinished = home / "runs" / "a.unfinished"
     unfinished.mkdir()
     document = {"config": load_run(path).document()["config"]}
     (unfinished / "run.json").write_text(json.dumps(document))
-    said(capsys, "train", "--resume=~/runs/a.unfinished")
+    call_main(capsys, "train", "--resume=~/runs/a.unfinished")
     assert (home / "runs" / "a" / "model.keras").exists()
-    assert list(here.iterdir()) == []
+    assert list(work.iterdir()) == []
 
 
-def test_a_picture_never_costs_a_run(run, tmp_path):
-    """It cannot be written: a folder has its name."""
+def test_a_figure_that_cannot_be_drawn_does_not_fail_the_run(run, tmp_path):
+    """A folder has taken its name."""
     folder = tmp_path / "a.unfinished"
     (folder / "learning_curves.png").mkdir(parents=True)
     document = {"config": run.document()["config"]}
@@ -557,11 +563,11 @@ def test_a_picture_never_costs_a_run(run, tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert load_run(tmp_path / "a").metrics == run.metrics
     (line,) = [line for line in answer.stderr.splitlines() if "learning_cur" in line]
-    wanted = "diffattn: warning: learning_curves.png could not be drawn: IsADirectory"
-    assert line.startswith(wanted)
+    start = "diffattn: warning: learning_curves.png could not be drawn: IsADirectory"
+    assert line.startswith(start)
 
 
-def test_the_command_leaves_warnings_as_they_were(capsys):
+def test_the_command_restores_how_warnings_are_shown(capsys):
     before = warnings.showwarning
-    said(capsys, "--version", status=0)
+    call_main(capsys, "--version", status=0)
     assert warnings.showwarning is before

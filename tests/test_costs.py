@@ -27,13 +27,13 @@ def entry(case, round_, seconds, tokens=8, memory=10):
 
 
 def test_ratio_is_the_median_of_the_rounds():
-    ours = [entry("a", n, seconds) for n, seconds in enumerate((1.0, 2.0, 30.0, 4.0))]
-    theirs = [entry("b", n, 2.0) for n in range(3)]
+    costs = [entry("a", n, seconds) for n, seconds in enumerate((1.0, 2.0, 30.0, 4.0))]
+    others = [entry("b", n, 2.0) for n in range(3)]
     failed = {"what": {"case": "b", "tokens": 8, "round": 3}, "error": "killed"}
-    measured = [*ours, *theirs, failed]
+    measured = [*costs, *others, failed]
     assert ratio(measured, "a", "b", "seconds") == (1.0, 0.5, 15.0, 3)
     assert str(ratio(measured, "a", "b", "seconds")) == "1.00 (0.50 to 15.00)"
-    assert str(ratio(measured[:1] + theirs, "a", "b", "seconds")) == "0.50 (one round)"
+    assert str(ratio(measured[:1] + others, "a", "b", "seconds")) == "0.50 (one round)"
     assert ratio(measured, "a", "b", "seconds", tokens=9) is None
     assert ratio(measured, "a", "c", "seconds") is None
     assert len(select(measured, "b")) == 3

@@ -1,4 +1,4 @@
-"""What can be reached from `import diffattn` alone, each in a process of its own."""
+"""What `import diffattn` provides and loads, tested in new processes."""
 
 import os
 import re
@@ -31,13 +31,13 @@ def test_modules_are_attributes():
 
 
 @pytest.mark.parametrize("name", ["scroes", "_scores", "__main__"])
-def test_what_there_is_not_is_an_attribute_error(name):
+def test_an_unknown_name_is_an_attribute_error(name):
     with pytest.raises(AttributeError, match=f"'diffattn' has no attribute '{name}'"):
         getattr(diffattn, name)
 
 
-#: Before anything else: what is not among the layer's own needs cannot be imported.
-ALONE = """
+#: Runs before any import, and makes the packages in the first argument unavailable.
+HIDE_PACKAGES = """
 import sys
 
 class Missing:
@@ -66,23 +66,22 @@ for name in ATTENTION_TYPES:
 """
 
 
-def outside_of_its_needs():
-    """The modules of all other packages that pyproject.toml names."""
+def optional_modules():
+    """List the modules of all packages in the extras of pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
     names = {re.match(r"[\w-]+", r)[0] for extra in extras for r in extra}
     modules = {name.replace("-", "_").lower() for name in names}
     assert {"tensorflow", "matplotlib", "pooch", "tqdm", "pandas"} <= modules
-    return ",".join(modules - {"jax", "scipy"})  # which needs SciPy itself
+    return ",".join(modules - {"jax", "scipy"})  # JAX needs SciPy
 
 
-def test_the_layer_needs_keras_numpy_and_a_backend_alone():
-    run = [sys.executable, "-c", ALONE + USE_THE_LAYER, outside_of_its_needs()]
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    found = subprocess.run(run, env=environment, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
+def test_the_layer_needs_only_keras_numpy_and_a_backend():
+    words = answer(
+        HIDE_PACKAGES + USE_THE_LAYER, optional_modules(), KERAS_BACKEND="jax"
+    )
     expected = [f"{name} jax True" for name in diffattn.ATTENTION_TYPES]
-    assert found.stdout.splitlines() == expected
+    assert words == " ".join(expected).split()
 
 
 @pytest.mark.parametrize(
@@ -92,13 +91,13 @@ def test_the_layer_needs_keras_numpy_and_a_backend_alone():
         ("pandas", "study", ["table", "--from", "."]),
     ],
 )
-def test_a_command_says_which_extra_it_lacks(missing, extra, command):
-    program = ALONE + "from diffattn.cli import main; main(sys.argv[2:])"
+def test_a_command_names_the_extra_that_it_needs(missing, extra, command):
+    program = HIDE_PACKAGES + "from diffattn.cli import main; main(sys.argv[2:])"
     run = [sys.executable, "-c", program, missing, *command]
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    found = subprocess.run(run, env=environment, capture_output=True, text=True)
-    assert found.returncode == 2
-    (line,) = found.stderr.splitlines()
+    result = subprocess.run(run, env=environment, capture_output=True, text=True)
+    assert result.returncode == 2
+    (line,) = result.stderr.splitlines()
     assert line == (
         f"diffattn: error: this needs {missing}, which is not installed: "
         f"pip install 'diffattn[{extra}]'"
@@ -119,7 +118,7 @@ for _ in range(2):
 
 @pytest.fixture(scope="module")
 def model_that_reads_text(tmp_path_factory):
-    """Its file, and what it answers to the texts of `LOAD`."""
+    """The model's file, and its logits for the texts of `LOAD`."""
     vectorizer = diffattn.make_vectorizer(["a good film", "a bad one"], 9, 5)
     classifier = diffattn.build_classifier(
         "differential",
@@ -149,14 +148,14 @@ def model_that_reads_text(tmp_path_factory):
 def test_a_model_loads_whatever_is_imported_first(
     imports, model_that_reads_text, tmp_path
 ):
-    """And is saved as it was."""
+    """And it can be saved and loaded again."""
     path, expected = model_that_reads_text
     copy = shutil.copy(path, tmp_path)
-    found = [float(number) for number in answer(LOAD, imports, copy)]
-    assert found == 2 * expected.tolist()
+    logits = [float(number) for number in answer(LOAD, imports, copy)]
+    assert logits == 2 * expected.tolist()
 
 
-def test_import_diffattn_does_not_bring_keras():
+def test_importing_the_package_does_not_load_keras():
     program = "import sys, diffattn; print('keras' in sys.modules)"
     assert answer(program) == ["False"]
 

@@ -1,4 +1,4 @@
-"""What several test modules use."""
+"""Functions and data that several test modules use."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-# A prime of its own for every dimension: an axis in the wrong place cannot hide.
+# A different prime for every dimension, so that a misplaced axis cannot go unnoticed.
 B, H, T, S, D = 2, 3, 5, 11, 7
 
 
@@ -18,15 +18,15 @@ ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
 def answer(program, *arguments, **environment):
-    """What a program prints in a process of its own, as words."""
-    found = subprocess.run(
+    """Run a program in a process of its own, and return what it prints, as words."""
+    process = subprocess.run(
         [sys.executable, "-c", program, *map(str, arguments)],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
     )
-    assert found.returncode == 0, found.stderr
-    return found.stdout.split()
+    assert process.returncode == 0, process.stderr
+    return process.stdout.split()
 
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -34,34 +34,34 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 def run(program, *arguments, **variables):
     """Run a program of this folder in a process of its own."""
-    here = Path(__file__).parent
-    path = os.pathsep.join([str(here.parent), str(here)])
-    answer = subprocess.run(
-        [sys.executable, here / program, *arguments],
+    folder = Path(__file__).parent
+    path = os.pathsep.join([str(folder.parent), str(folder)])
+    process = subprocess.run(
+        [sys.executable, folder / program, *arguments],
         env={**os.environ, "PYTHONPATH": path, **variables},
         capture_output=True,
         text=True,
     )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 def qkv(seed=0, tokens=T, keys=S, dtype="float64"):
-    """Standard normal query, key and value, the heads split."""
+    """Draw query, key and value from a standard normal distribution, heads split."""
     rng = np.random.default_rng(seed)
     shapes = (B, H, tokens, D), (B, H, keys, D), (B, H, keys, D)
     return [rng.normal(size=shape).astype(dtype) for shape in shapes]
 
 
 def pair_mask(seed=1, tokens=T, keys=S):
-    """A random mask (B, H, T, S) with one row that permits nothing."""
+    """Draw a random mask (B, H, T, S) with one row that permits nothing."""
     mask = np.random.default_rng(seed).random((B, H, tokens, keys)) < 0.5
     mask[1, 2, 3] = False
     return mask
 
 
 def gradients(function, *arrays):
-    """Gradients of the sum of `function` by each array, as NumPy arrays."""
+    """Compute the gradients of the sum of `function` by each array, in NumPy."""
     variables = [tf.Variable(x) for x in arrays]
     with tf.GradientTape() as tape:
         total = ops.sum(function(*[tf.convert_to_tensor(x) for x in variables]))
@@ -69,7 +69,7 @@ def gradients(function, *arrays):
 
 
 def worst(a, b):
-    """The largest absolute difference; shapes must agree."""
+    """Return the largest absolute difference; the shapes must agree."""
     a, b = np.asarray(a), np.asarray(b)
     assert a.shape == b.shape
     return np.max(np.abs(a.astype("float64") - b.astype("float64")))

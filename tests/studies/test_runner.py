@@ -207,7 +207,7 @@ def test_a_stopped_grid_goes_on_in_the_middle_of_a_run(tmp_path):
     _, err = process.communicate()
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert "interrupted; the same command goes on" in err
+    assert "interrupted; repeat the command to continue" in err
     assert unfinished.exists()
     assert not (tmp_path / "stopped" / "none-seed-0.json").exists()
     configs = grid(["none"], 1, epochs=12)

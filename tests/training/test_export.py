@@ -29,7 +29,7 @@ LENGTHS = [(10, False), (250, True), (None, True)]
 CASES = [(name, *length) for name in MODEL_TYPES for length in LENGTHS]
 
 
-def classifier(attention_type, tokens, masked=False, **more):
+def classifier(attention_type, tokens, masked=False, **settings):
     """Build a classifier with random biases, and call it: ONNX export requires that."""
     model = build_classifier(
         attention_type,
@@ -38,7 +38,7 @@ def classifier(attention_type, tokens, masked=False, **more):
         positional_encoding=masked,
         vocabulary_size=30,
         seed=0,
-        **{**LARGE, **more},
+        **{**LARGE, **settings},
     )
     rng = np.random.default_rng(0)
     for weight in model.weights:

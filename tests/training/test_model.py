@@ -13,9 +13,9 @@ from diffattn.names import MODEL_TYPES
 from diffattn.training.layers import MeanOverTokens, PositionalEncoding
 
 
-def small(attention_type, **more):
-    settings = {"embed_dim": 6, "num_heads": 2, "vocabulary_size": 11}
-    return build_classifier(attention_type, **{**settings, **more})
+def small(attention_type, **settings):
+    defaults = {"embed_dim": 6, "num_heads": 2, "vocabulary_size": 11}
+    return build_classifier(attention_type, **{**defaults, **settings})
 
 
 def test_the_documented_numbers_of_parameters():

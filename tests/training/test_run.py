@@ -97,8 +97,8 @@ def test_a_loaded_run_reads_raw_text_and_gives_the_stored_metrics(run):
     assert measured["loss"] == pytest.approx(run.metrics["test_loss"], abs=1e-5)
     # Independently: the mean of -log p of the true label.
     positive = loaded.predict(test.texts).astype("float64")
-    of_the_label = np.where(test.labels == 1, positive, 1 - positive)
-    expected = -np.log(np.maximum(of_the_label, 1e-7)).mean()
+    probability = np.where(test.labels == 1, positive, 1 - positive)
+    expected = -np.log(np.maximum(probability, 1e-7)).mean()
     assert measured["loss"] == pytest.approx(expected, abs=1e-5)
     assert loaded.predict("GOOD, but <br />not fun!") == loaded.predict(
         ["good but not fun"]
@@ -119,12 +119,12 @@ def test_the_loss_is_computed_from_logits_of_any_size(tmp_path):
     is_word = tokens[..., None] > 0
     mean = (table.astype("float64")[tokens] * is_word).sum(1) / is_word.sum(1)
     logits = (mean @ weight.astype("float64") + bias)[:, 0]
-    of_the_label = np.where(test.labels == 1, logits, -logits)
-    losses = np.logaddexp(0, -of_the_label)
+    true_logits = np.where(test.labels == 1, logits, -logits)
+    losses = np.logaddexp(0, -true_logits)
     assert losses.max() > 100
     measured = run.evaluate(test)
     assert measured["loss"] == pytest.approx(losses.mean(), rel=1e-4)
-    assert measured["accuracy"] == pytest.approx((of_the_label > 0).mean(), abs=1e-6)
+    assert measured["accuracy"] == pytest.approx((true_logits > 0).mean(), abs=1e-6)
 
 
 def test_the_attention_of_a_text_follows_the_specification(run):
