@@ -42,6 +42,14 @@ def _check_sentences(config):
     check_int("distance", config.distance, 1, MIN_WORDS)
 
 
+_SAMPLE = {
+    "embed_dim": 32,
+    "num_heads": 4,
+    "sequence_length": 32,
+    "mask_padding": True,
+    "learning_rate": 0.003,
+    "patience": 3,
+}
 _ORDER = {
     "embed_dim": 64,
     "num_heads": 4,
@@ -74,14 +82,19 @@ DATASETS: dict[str, Dataset] = {
             "sample",
             "built-in reviews",
             "diffattn.data.sample:load",
-            settings={
-                "embed_dim": 32,
-                "num_heads": 4,
-                "sequence_length": 32,
-                "mask_padding": True,
-                "learning_rate": 0.003,
-                "patience": 3,
-            },
+            settings=_SAMPLE,
+        ),
+        Dataset(
+            "sample-new-pairs",
+            "the same, tested on pairs of adjectives that training lacks",
+            "diffattn.data.sample_variants:load_new_pairs",
+            settings=_SAMPLE,
+        ),
+        Dataset(
+            "sample-adverb",
+            "the same, with an adverb before each adjective",
+            "diffattn.data.sample_variants:load_adverb",
+            settings=_SAMPLE,
         ),
         Dataset(
             "order",

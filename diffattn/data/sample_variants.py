@@ -6,6 +6,7 @@ neighbours. `seen_share` measures how much of a test set training has seen alrea
 """
 
 import itertools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from diffattn.data.sample import (
     _several,
 )
 from diffattn.data.texts import standardized_words, text_fingerprint
+
+if TYPE_CHECKING:
+    from diffattn.training.config import Config
 
 _ADVERBS = ("very", "really", "quite", "so", "truly")
 #: The share of all pairs of adjectives that is kept for the test.
@@ -85,6 +89,20 @@ def load_sample_variant(
     name = "sample" + "-new-pairs" * new_pairs + "-adverb" * adverb
     fingerprint = text_fingerprint((train, test))
     return split(name, train, test, validation_split, seed, fingerprint)
+
+
+def load_new_pairs(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the reviews with new pairs in the test, split as a `Config` says."""
+    return load_sample_variant(
+        new_pairs=True, validation_split=config.validation_split, seed=config.split_seed
+    )
+
+
+def load_adverb(config: "Config", progress: bool = False) -> ReviewData:
+    """Load the reviews with adverbs, split as a `Config` says."""
+    return load_sample_variant(
+        adverb=True, validation_split=config.validation_split, seed=config.split_seed
+    )
 
 
 def divide_pairs(seed: int) -> tuple[set[frozenset[str]], set[frozenset[str]]]:
