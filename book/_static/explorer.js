@@ -1,0 +1,538 @@
+// The explorer: attention scores that a reader can touch. Plain JavaScript, which asks
+// nothing of any server and works from a file.
+//
+// The arithmetic is `Attention` below; tests/test_explorer.py holds it to the package.
+// Each part of the page is a function that fills an element with
+// class="explorer" data-part="vectors|step|recall".
+
+"use strict";
+
+const Attention = (() => {
+  const dot = (x, y) => x.reduce((sum, value, c) => sum + value * y[c], 0);
+  const zeros = (count) => new Array(count).fill(0);
+
+  /** The vector `lag` tokens before, or zeros before the first. */
+  const before = (rows, n, lag) => (n >= lag ? rows[n - lag] : zeros(rows[0].length));
+
+  const pairwise = (queries, keys, score) =>
+    queries.map((q, i) => keys.map((k, j) => score(q, k, i, j)));
+
+  const cosine = (q, k) => {
+    const lengths = Math.hypot(...q) * Math.hypot(...k);
+    return lengths > 0 ? dot(q, k) / lengths : 0;
+  };
+  const l1 = (q, k) => -q.reduce((sum, x, c) => sum + Math.abs(x - k[c]), 0);
+  const l2 = (q, k) => -Math.hypot(...q.map((x, c) => x - k[c]));
+
+  const TYPES = {
+    scaled_dot_product: dot,
+    cosine_similarity: cosine,
+    l1_norm: l1,
+    l2_norm: l2,
+    differentialSum: null, // these two look at the tokens before as well
+    differential: null,
+  };
+
+  /** As the package: 1/√d for the dot product, 1 for all others. */
+  const defaultScale = (type, dim) =>
+    type === "scaled_dot_product" ? 1 / Math.sqrt(dim) : 1;
+
+  /**
+   * The scores of every query with every key.
+   *
+   * @param {string} type - one of the six.
+   * @param {number[][]} queries, keys - a vector for each token.
+   * @param {{scale?: number, coefficient?: number, lag?: number}} options
+   * @returns {number[][][]} for each feature that has scores of its own (one, but for
+   *   `differential`) a row for each query.
+   */
+  function scores(type, queries, keys, options = {}) {
+    const dim = queries[0].length;
+    const { scale = defaultScale(type, dim), coefficient = -1, lag = 1 } = options;
+    const scaled = (score) =>
+      pairwise(queries, keys, (q, k, i, j) => scale * score(q, k, i, j));
+    if (TYPES[type]) return [scaled(TYPES[type])];
+    const change = (i, j, c) =>
+      queries[i][c] * keys[j][c] +
+      coefficient * before(queries, i, lag)[c] * before(keys, j, lag)[c];
+    const features = [...Array(dim).keys()];
+    if (type === "differential")
+      return features.map((c) => scaled((q, k, i, j) => change(i, j, c)));
+    return [
+      scaled((q, k, i, j) => features.reduce((sum, c) => sum + change(i, j, c), 0)),
+    ];
+  }
+
+  function softmax(row) {
+    const largest = Math.max(...row);
+    const exponentials = row.map((x) => Math.exp(x - largest));
+    const total = exponentials.reduce((sum, x) => sum + x, 0);
+    return exponentials.map((x) => x / total);
+  }
+
+  /** The attention weights, in the shape of `scores`. */
+  const weights = (type, queries, keys, options) =>
+    scores(type, queries, keys, options).map((table) => table.map(softmax));
+
+  /** By how much two sets of weights differ at most. */
+  const difference = (one, other) =>
+    Math.max(
+      ...one.flatMap((table, c) =>
+        table.flatMap((row, i) => row.map((x, j) => Math.abs(x - other[c][i][j]))),
+      ),
+    );
+
+  return { TYPES: Object.keys(TYPES), scores, weights, difference, dot };
+})();
+
+const Explorer = (() => {
+  const SVG = "http://www.w3.org/2000/svg";
+  let count = 0;
+
+  /** An element with attributes, listeners (onclick, …) and children. */
+  function element(name, attributes = {}, ...children) {
+    const made = document.createElement(name);
+    return furnish(made, attributes, children);
+  }
+
+  function shape(name, attributes = {}, ...children) {
+    return furnish(document.createElementNS(SVG, name), attributes, children);
+  }
+
+  function furnish(made, attributes, children) {
+    for (const [name, value] of Object.entries(attributes)) {
+      if (typeof value === "function") made.addEventListener(name.slice(2), value);
+      else made.setAttribute(name, value);
+    }
+    made.append(...children.flat());
+    return made;
+  }
+
+  const signed = (x) => (x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
+
+  /** A slider with its label and value; calls `changed` with the number. */
+  function slider(text, { min, max, step, value, format = signed }, changed) {
+    const id = `explorer-${(count += 1)}`;
+    const shown = element("output", { for: id }, format(value));
+    const input = element("input", {
+      type: "range", id, min, max, step, value,
+      oninput: () => {
+        shown.textContent = format(Number(input.value));
+        changed(Number(input.value));
+      },
+    });
+    return element("p", { class: "explorer-slider" },
+      element("label", { for: id }, text), input, shown);
+  }
+
+  const button = (text, pressed) =>
+    element("button", { type: "button", onclick: pressed }, text);
+
+  /** A choice of a few texts; calls `changed` with the chosen one. */
+  function choice(text, options, value, changed) {
+    const id = `explorer-${(count += 1)}`;
+    const select = element("select", { id, onchange: () => changed(select.value) },
+      options.map((option) => element("option", { value: option }, option)));
+    select.value = value;
+    return element("p", { class: "explorer-slider" },
+      element("label", { for: id }, text), select);
+  }
+
+  /** Offers the picture as a file that stands alone. */
+  function saveButton(svg, name) {
+    return button("Save as SVG", () => {
+      const copy = svg.cloneNode(true);
+      copy.setAttribute("xmlns", SVG);
+      copy.style.color = "#222";
+      copy.style.background = "#fff";
+      const text = new XMLSerializer().serializeToString(copy);
+      const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+      const link = element("a", { href: address, download: `${name}.svg` });
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(address), 1000);
+    });
+  }
+
+  /** A square of a table of weights: the darker, the more. */
+  function cell(x, y, size, weight, label) {
+    return shape("rect", {
+      x, y, width: size - 1, height: size - 1,
+      fill: `rgb(0, 90, 156)`, "fill-opacity": Math.max(0.04, weight),
+      stroke: "currentColor", "stroke-opacity": 0.25,
+    }, shape("title", {}, document.createTextNode(label)));
+  }
+
+  const words = (x, y, text, attributes = {}) =>
+    shape("text", {
+      x, y, fill: "currentColor", "font-size": 12, ...attributes,
+    }, document.createTextNode(text));
+
+  // ---- Vectors ------------------------------------------------------------------
+
+  const START = {
+    queries: [[0.9, 0.4], [-0.5, 1.1], [-1.2, -0.3], [0.6, -1.0]],
+    keys: [[1.2, -0.2], [0.3, 1.3], [-0.8, 0.7], [-0.4, -1.2]],
+  };
+  const copied = (rows) => rows.map((row) => [...row]);
+
+  const MOVES = {
+    "Shift the keys": ({ queries, keys }) => ({
+      queries, keys: keys.map(([x, y]) => [x + 0.5, y - 0.4]),
+    }),
+    "Shift both": ({ queries, keys }) => ({
+      queries: queries.map(([x, y]) => [x + 0.4, y + 0.3]),
+      keys: keys.map(([x, y]) => [x + 0.4, y + 0.3]),
+    }),
+    "Rotate both": ({ queries, keys }) => {
+      const [cos, sin] = [Math.cos(0.7), Math.sin(0.7)];
+      const turn = ([x, y]) => [cos * x - sin * y, sin * x + cos * y];
+      return { queries: queries.map(turn), keys: keys.map(turn) };
+    },
+    "Stretch some": ({ queries, keys }) => ({
+      queries: queries.map((q, n) => q.map((x) => x * [1.4, 0.7, 1, 1.2][n])),
+      keys: keys.map((k, n) => k.map((x) => x * [0.8, 1.3, 1.1, 0.9][n])),
+    }),
+    "Shuffle the tokens": ({ queries, keys }) => ({
+      queries: ORDER.map((n) => queries[n]),
+      keys: ORDER.map((n) => keys[n]),
+      order: ORDER,
+    }),
+  };
+  const ORDER = [2, 0, 3, 1];
+
+  /** The weights with the tokens back in their old places. */
+  const unshuffled = (tables, order) =>
+    tables.map((table) =>
+      order.map((_, i) =>
+        order.map((_, j) => table[order.indexOf(i)][order.indexOf(j)])));
+
+  function vectors(root) {
+    let state = { queries: copied(START.queries), keys: copied(START.keys) };
+    const options = { coefficient: -1, lag: 1, factor: 1 };
+    const notices = {};
+    const plane = shape("svg", {
+      viewBox: "-2.4 -2.4 4.8 4.8", class: "explorer-plane", role: "group",
+      "aria-label": "Four queries and four keys in the plane; arrow keys move the chosen one",
+    });
+    const rows = element("div", { class: "explorer-rows" });
+    const told = element("p", { class: "explorer-told", "aria-live": "polite" },
+      "Move a vector, or press a button: which of the six notices?");
+
+    const settings = (type) => ({
+      scale: options.factor * (type === "scaled_dot_product" ? 1 / Math.SQRT2 : 1),
+      coefficient: options.coefficient,
+      lag: options.lag,
+    });
+    const weigh = (type, { queries, keys }) =>
+      Attention.weights(type, queries, keys, settings(type));
+
+    function move(name) {
+      const after = MOVES[name](state);
+      const same = [];
+      for (const type of Attention.TYPES) {
+        const now = weigh(type, after);
+        const back = after.order ? unshuffled(now, after.order) : now;
+        const change = Attention.difference(weigh(type, state), back);
+        notices[type] = change < 1e-9 ? "does not notice" : `changes by ${change.toFixed(2)}`;
+        if (change < 1e-9) same.push(type);
+      }
+      told.textContent = `${name}: ` + (same.length
+        ? `${same.join(", ")} ${same.length > 1 ? "do" : "does"} not notice.`
+        : "all six notice.");
+      state = { queries: copied(after.queries), keys: copied(after.keys) };
+      draw();
+    }
+
+    function draw() {
+      drawPlane();
+      rows.replaceChildren(...Attention.TYPES.map(drawRow));
+    }
+
+    function drawRow(type) {
+      const tables = weigh(type, state);
+      const size = 17;
+      const svg = shape("svg", {
+        viewBox: `0 0 ${tables.length * (4 * size + 10)} ${4 * size}`,
+        height: 4 * size, role: "img",
+        "aria-label": `${type}: ` + tables.map((table) => table
+          .map((row, i) => `query ${i + 1}: ${row.map((x) => x.toFixed(2)).join(" ")}`)
+          .join("; ")).join(". Second feature: "),
+      });
+      tables.forEach((table, c) => table.forEach((row, i) => row.forEach((x, j) =>
+        svg.append(cell(c * (4 * size + 10) + j * size, i * size, size, x,
+          `query ${i + 1}, key ${j + 1}: ${x.toFixed(3)}`)))));
+      return element("div", { class: "explorer-row", "data-type": type },
+        element("div", {}, element("code", {}, type),
+          element("div", { class: "explorer-notice" }, notices[type] || "")), svg);
+    }
+
+    function drawPlane() {
+      const focused = plane.querySelector(":focus")?.dataset.name;
+      plane.replaceChildren(
+        shape("path", { d: "M-2.4 0H2.4M0 -2.4V2.4", stroke: "currentColor",
+          "stroke-opacity": 0.3, "stroke-width": 0.015 }),
+        ...["queries", "keys"].flatMap((kind) => state[kind].map((_, n) => point(kind, n))));
+      if (focused) plane.querySelector(`[data-name="${focused}"]`)?.focus();
+    }
+
+    function point(kind, n) {
+      const [x, y] = state[kind][n];
+      const fill = kind === "queries" ? "#0072B2" : "#D55E00";
+      const name = `${kind === "queries" ? "query" : "key"} ${n + 1}`;
+      const mark = kind === "queries"
+        ? shape("circle", { cx: x, cy: -y, r: 0.16, fill })
+        : shape("rect", { x: x - 0.14, y: -y - 0.14, width: 0.28, height: 0.28, fill });
+      return shape("g", {
+        tabindex: 0, role: "button", class: "explorer-point", "data-name": name,
+        "aria-label": `${name} at ${signed(x)}, ${signed(y)}`,
+        onpointerdown: (event) => drag(event, kind, n),
+        onkeydown: (event) => nudge(event, kind, n),
+      },
+      shape("line", { x1: 0, y1: 0, x2: x, y2: -y, stroke: fill, "stroke-width": 0.03 }),
+      mark,
+      words(x, -y + 0.075, String(n + 1), {
+        "font-size": 0.22, "text-anchor": "middle", fill: "#fff", "pointer-events": "none",
+      }));
+    }
+
+    const within = (x) => Math.max(-2.2, Math.min(2.2, x));
+
+    function place(kind, n, x, y) {
+      for (const type of Attention.TYPES) delete notices[type];
+      state[kind][n] = [within(x), within(y)];
+      draw();
+    }
+
+    function nudge(event, kind, n) {
+      const step = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1],
+        ArrowDown: [0, -0.1] }[event.key];
+      if (!step) return;
+      event.preventDefault();
+      const [x, y] = state[kind][n];
+      place(kind, n, x + step[0], y + step[1]);
+    }
+
+    function drag(event, kind, n) {
+      event.preventDefault();
+      const follow = (moved) => {
+        const box = plane.getBoundingClientRect();
+        place(kind, n, ((moved.clientX - box.left) / box.width) * 4.8 - 2.4,
+          2.4 - ((moved.clientY - box.top) / box.height) * 4.8);
+      };
+      const end = () => {
+        window.removeEventListener("pointermove", follow);
+        window.removeEventListener("pointerup", end);
+        window.removeEventListener("pointercancel", end);
+      };
+      window.addEventListener("pointermove", follow);
+      window.addEventListener("pointerup", end);
+      window.addEventListener("pointercancel", end);
+    }
+
+    const set = (name) => (value) => {
+      options[name] = value;
+      for (const type of Attention.TYPES) delete notices[type];
+      draw();
+    };
+    root.replaceChildren(
+      element("div", { class: "explorer-columns" },
+        element("div", {}, plane,
+          element("p", { class: "explorer-legend" },
+            "Blue discs are queries, orange squares keys; drag them, or choose one and use the arrow keys.")),
+        rows),
+      element("p", { class: "explorer-buttons" },
+        Object.keys(MOVES).map((name) => button(name, () => move(name))),
+        button("Start again", () => {
+          state = { queries: copied(START.queries), keys: copied(START.keys) };
+          for (const type of Attention.TYPES) delete notices[type];
+          draw();
+        }),
+        saveButton(plane, "vectors")),
+      told,
+      slider("Scale, times the type's own", { min: 0, max: 4, step: 0.1, value: 1 }, set("factor")),
+      slider("λ of the last two", { min: -2, max: 2, step: 0.1, value: -1 }, set("coefficient")),
+      slider("Lag of the last two", { min: 1, max: 3, step: 1, value: 1, format: String }, set("lag")));
+    draw();
+  }
+
+  // ---- Step ---------------------------------------------------------------------
+
+  const TOKENS = ["not", "good", "but", "fun"];
+
+  function step(root) {
+    const queries = [[1, 0], [0, 2], [1, 1], [2, -1]];
+    const keys = [[2, 0], [0, 1], [2, 2], [1, -1]];
+    let coefficient = -1;
+    let chosen = [2, 2];
+    const size = 54;
+    const svg = shape("svg", {
+      viewBox: `0 0 ${size * 5 + 8} ${size * 5}`, class: "explorer-step", role: "group",
+      "aria-label": "Table of products of queries and keys",
+    });
+    const told = element("p", { class: "explorer-told", "aria-live": "polite" });
+    const product = (i, j) => (i < 0 || j < 0 ? 0 : Attention.dot(queries[i], keys[j]));
+    const number = (x) => (x < 0 ? `−${Math.abs(x)}` : String(x));
+
+    function draw() {
+      const [i, j] = chosen;
+      const had = svg.contains(document.activeElement);
+      svg.replaceChildren(
+        ...TOKENS.map((word, n) => words(size * (n + 1.5), size * 0.7, word, { "text-anchor": "middle" })),
+        ...TOKENS.map((word, n) => words(size * 0.9, size * (n + 1.6), word, { "text-anchor": "end" })),
+        ...TOKENS.flatMap((_, a) => TOKENS.map((_, b) => square(a, b))));
+      if (i > 0 && j > 0)
+        svg.append(shape("path", {
+          d: `M${size * (j + 0.72)} ${size * (i + 0.72)}L${size * (j + 1.22)} ${size * (i + 1.22)}`,
+          stroke: "#D55E00", "stroke-width": 4, "pointer-events": "none",
+        }));
+      const old = product(i - 1, j - 1);
+      const score = product(i, j) + coefficient * old;
+      told.textContent = i > 0 && j > 0
+        ? `“${TOKENS[i]}” with “${TOKENS[j]}”: ${number(product(i, j))}, and ${signed(coefficient)} times ` +
+          `the pair one step back, “${TOKENS[i - 1]}” with “${TOKENS[j - 1]}”, which is ${number(old)}: ` +
+          `the score is ${signed(score)}.`
+        : `“${TOKENS[i]}” with “${TOKENS[j]}”: nothing came before, so the score is the product, ${signed(score)}.`;
+      if (had) svg.querySelector("[tabindex='0']").focus();
+    }
+
+    function square(i, j) {
+      const is = (a, b) => chosen[0] === a && chosen[1] === b;
+      const fill = is(i, j) ? "#0072B2" : is(i + 1, j + 1) ? "#D55E00" : "currentColor";
+      const strong = is(i, j) || is(i + 1, j + 1);
+      return shape("g", {
+        tabindex: is(i, j) ? 0 : -1, role: "button", class: "explorer-point",
+        "aria-label": `${TOKENS[i]} with ${TOKENS[j]}: ${number(product(i, j))}`,
+        // Only where the pointer itself moves: under a resting one, the keyboard rules.
+        onpointermove: (event) => {
+          if (event.movementX || event.movementY) choose(i, j);
+        },
+        onclick: () => choose(i, j),
+        onkeydown: (event) => {
+          const by = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+          if (!by) return;
+          event.preventDefault();
+          const limited = (n) => Math.max(0, Math.min(3, n));
+          choose(limited(i + by[0]), limited(j + by[1]));
+        },
+      },
+      shape("rect", {
+        x: size * (j + 1), y: size * (i + 1), width: size - 4, height: size - 4, rx: 4,
+        fill, "fill-opacity": strong ? 1 : 0.08,
+      }),
+      words(size * (j + 1.46), size * (i + 1.55), number(product(i, j)), {
+        "font-size": 18, "text-anchor": "middle", "pointer-events": "none",
+        fill: strong ? "#fff" : "currentColor",
+      }));
+    }
+
+    function choose(i, j) {
+      if (chosen[0] === i && chosen[1] === j) return;
+      chosen = [i, j];
+      draw();
+    }
+
+    root.replaceChildren(
+      svg, told,
+      slider("λ", { min: -2, max: 2, step: 0.5, value: -1 }, (value) => {
+        coefficient = value;
+        draw();
+      }),
+      element("p", { class: "explorer-buttons" }, saveButton(svg, "step")));
+    draw();
+  }
+
+  // ---- Recall -------------------------------------------------------------------
+
+  const KEYS = ["cat", "dog", "owl", "fox", "hen", "bee", "cow", "ant"];
+  const VALUES = ["red", "blue", "pink", "gold", "gray", "teal", "plum", "mint"];
+
+  /** The weights at the slot of one layer that is set by hand: keys are −β times queries. */
+  function recallWeights(tokens, type, beta, coefficient) {
+    const names = [...new Set(tokens)];
+    const x = tokens.map((token) => names.map((name) => Number(name === token)));
+    const keys = x.map((row) => row.map((value) => -beta * value));
+    const [table] = Attention.weights(type, x, keys, { scale: 1, coefficient });
+    return table[tokens.length - 1];
+  }
+
+  function recall(root) {
+    const state = { pairs: 4, type: "differentialSum", beta: 8, question: "owl", order: null };
+    const svg = shape("svg", { class: "explorer-recall", role: "img" });
+    const told = element("p", { class: "explorer-told", "aria-live": "polite" });
+    const questions = element("p", { class: "explorer-buttons" });
+
+    function shuffle() {
+      state.order = VALUES.map((value) => [Math.random(), value])
+        .sort(([a], [b]) => a - b).map(([, value]) => value);
+    }
+
+    function draw() {
+      const keys = KEYS.slice(0, state.pairs);
+      if (!keys.includes(state.question)) state.question = keys[0];
+      const values = state.order.filter((value) => VALUES.indexOf(value) < state.pairs);
+      const tokens = [...keys.flatMap((key, n) => [key, values[n]]), state.question, "?"];
+      const weights = recallWeights(tokens, state.type, state.beta, -1);
+      const width = 52;
+      svg.setAttribute("viewBox", `0 0 ${width * tokens.length} 120`);
+      svg.replaceChildren(...tokens.flatMap((token, n) => [
+        shape("rect", { x: width * n + 8, y: 80 - 70 * weights[n], width: width - 16,
+          height: 70 * weights[n] + 1, fill: "#0072B2" }),
+        words(width * (n + 0.5), 100, token, { "text-anchor": "middle", "font-size": 15 }),
+      ]));
+      const best = weights.indexOf(Math.max(...weights));
+      const right = values[keys.indexOf(state.question)];
+      const share = weights[tokens.indexOf(right)];
+      const answered = tokens[best] === right && share > 0.5;
+      told.textContent = `${state.question} is followed by ${right}. At the slot, ` +
+        `${state.type} gives ${right} ${(100 * share).toFixed(0)} % of its weight: ` +
+        (answered ? "one layer has looked it up." : "it does not know.");
+      svg.setAttribute("aria-label", tokens.map((token, n) =>
+        `${token} ${(100 * weights[n]).toFixed(0)} %`).join(", "));
+      questions.replaceChildren(element("span", {}, "Ask for: "),
+        ...keys.map((key) => {
+          const made = button(key, () => {
+            state.question = key;
+            draw();
+            questions.querySelector("[aria-pressed='true']").focus();
+          });
+          made.setAttribute("aria-pressed", String(key === state.question));
+          return made;
+        }));
+    }
+
+    const set = (name) => (value) => {
+      state[name] = value;
+      draw();
+    };
+    state.order = [...VALUES];
+    root.replaceChildren(
+      svg, told, questions,
+      choice("Score", ["differentialSum", "scaled_dot_product", "cosine_similarity", "l2_norm"],
+        state.type, set("type")),
+      slider("Pairs", { min: 2, max: 8, step: 1, value: 4, format: String }, set("pairs")),
+      slider("β", { min: 0, max: 12, step: 0.5, value: 8 }, set("beta")),
+      element("p", { class: "explorer-buttons" },
+        button("Deal the values anew", () => {
+          shuffle();
+          draw();
+        }),
+        saveButton(svg, "recall")));
+    draw();
+  }
+
+  const PARTS = { vectors, step, recall };
+
+  function mountAll() {
+    for (const root of document.querySelectorAll(".explorer[data-part]"))
+      PARTS[root.dataset.part](root);
+  }
+
+  return { mountAll, recallWeights };
+})();
+
+// For the tests, which compare it with the package.
+window.diffattn = { Attention, recallWeights: Explorer.recallWeights };
+
+if (document.readyState === "loading")
+  document.addEventListener("DOMContentLoaded", Explorer.mountAll);
+else Explorer.mountAll();
