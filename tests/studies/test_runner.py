@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_data_are_read(tmp_path)
     (tmp_path / "link").symlink_to("nowhere")
     configs = grid(["none"], 1, data="nowhere")
     for name in ("file", "link"):
-        with pytest.raises(UserError, match=f"folder .*: .*{name} is no folder that"):
+        with pytest.raises(UserError, match=f"folder .*: .*{name} is not a writable"):
             run_grid(configs, tmp_path / name / "results", progress=False)
     with pytest.raises(DataError, match="no file or folder nowhere"):
         run_grid(configs, tmp_path / "new" / "results", progress=False)
