@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 
 DIFFERS = "differs"
-ALIKE = "does not differ"
+ALIKE = "within the margin"
 TOO_FEW = "too few seeds"
 
 #: Metrics are computed in float32, so smaller differences count as none.
@@ -103,7 +103,7 @@ class Comparison:
     def __str__(self):
         if self.verdict != ALIKE:
             return self.verdict
-        return f"{ALIKE} within ±{math.ceil(self.difference.reach * 1e4) / 1e4:.4f}"
+        return f"within ±{math.ceil(self.difference.reach * 1e4) / 1e4:.4f}"
 
 
 def compare(

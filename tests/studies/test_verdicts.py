@@ -20,5 +20,5 @@ def test_models_with_one_verdict_share_their_clause():
     }
     assert conclude("test_accuracy", compared) == (
         "Test accuracy, against scaled_dot_product: higher: differs by +0.2500; "
-        "equal, the same: does not differ within ±0.0000; unsure: too few seeds."
+        "equal, the same: within ±0.0000; unsure: too few seeds."
     )
