@@ -28,7 +28,7 @@ def test_the_folder_holds_the_whole_run(run):
     files = {file.name for file in run.path.iterdir()}
     assert files == {"model.keras", "run.json", "learning_curves.png"}
     document = json.loads((run.path / "run.json").read_text())
-    assert set(document) == {"config", "history", "metrics", "provenance"}
+    assert set(document) == {"config", "history", "metrics", "provenance", "right"}
     assert document["config"]["seed"] == 0
     provenance = document["provenance"]
     assert provenance["versions"]["keras"] == keras.__version__
