@@ -15,11 +15,6 @@ ALL_SCORES = "mechanisms/embed-dim-64"
 
 _GRIDS = {
     ALL_SCORES: grid(seeds=5, data="imdb", embed_dim=64),
-    "mechanisms/embed-dim-512": grid(
-        ("scaled_dot_product", "cosine_similarity", "l2_norm", "differentialSum"),
-        seeds=1,
-        data="imdb",
-    ),
     # Ten epochs end before the baseline has learned what it can.
     "mechanisms/baseline-40-epochs": grid([BASELINE], seeds=5, data="imdb", epochs=40),
     # With scale 0 all scores are 0 and all weights 1/T: the same layer with the same
