@@ -5,7 +5,7 @@ BIN = .venv/bin
 LOCKED = book build cluster export jax linear study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book quick test benchmark figures lint lock clean
+.PHONY: help book quick test benchmark figures explorer lint lock clean
 
 help:
 	@echo "make book       build the book into book/_build/html"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       run the tests and every chapter"
 	@echo "make benchmark  measure time and memory beside the peers (half an hour)"
 	@echo "make figures    draw the pictures of the results anew"
+	@echo "make explorer   train the explorer's classifiers anew"
 	@echo "make lint       check style, format and types"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      delete what was built, the environment too"
@@ -33,6 +34,9 @@ benchmark: .venv/installed
 
 figures: .venv/installed
 	$(BIN)/python results/draw.py book/_static
+
+explorer: .venv/installed
+	$(BIN)/python results/export_classifiers.py book/_static
 
 lint: .venv/installed
 	$(BIN)/ruff check

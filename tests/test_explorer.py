@@ -1,16 +1,19 @@
 """The explorer: its arithmetic against the package, and its parts in a browser."""
 
+import base64
 import json
+import math
 
 import numpy as np
 import pytest
 from keras import ops
 from test_site import BROWSER, ROOT, browser  # noqa: F401
 
-from diffattn import ATTENTION_TYPES, attend
+from diffattn import ATTENTION_TYPES, Config, attend, load_sample, make_vectorizer
 from diffattn.data.recall import load_recall
 
 STATIC = ROOT / "book" / "_static"
+PARTS = ("vectors", "sentence", "step", "recall")
 
 pytestmark = [
     pytest.mark.site,
@@ -20,16 +23,17 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page(browser, tmp_path_factory):  # noqa: F811
-    """The three parts on a page of their own, opened as a file."""
+    """All parts on a page of their own, opened as a file."""
     parts = "".join(
         f'<section><div class="explorer" data-part="{part}"></div></section>'
-        for part in ("vectors", "step", "recall")
+        for part in PARTS
     )
     path = tmp_path_factory.mktemp("explorer") / "page.html"
     path.write_text(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Explorer</title>'
         f'<link rel="stylesheet" href="{(STATIC / "explorer.css").as_uri()}">'
-        f'<body>{parts}<script src="{(STATIC / "explorer.js").as_uri()}"></script>',
+        f'<body>{parts}<script src="{(STATIC / "classifiers.js").as_uri()}"></script>'
+        f'<script src="{(STATIC / "explorer.js").as_uri()}"></script>',
         encoding="utf-8",
     )
     page = browser.new_page(accept_downloads=True)
@@ -118,7 +122,7 @@ def test_recall_looks_where_one_layer_of_the_package_looks(page):
 def test_each_button_shows_who_is_blind_to_it(fresh, button, blind):
     """The table of the specification."""
     fresh.get_by_role("button", name=button).click()
-    rows = fresh.locator(".explorer-row")
+    rows = fresh.locator("[data-part=vectors] .explorer-row")
     notices = {
         row.get_attribute("data-type"): row.locator(".explorer-notice").inner_text()
         for row in rows.all()
@@ -130,7 +134,7 @@ def test_each_button_shows_who_is_blind_to_it(fresh, button, blind):
 def labels(page):
     return [
         svg.get_attribute("aria-label")
-        for svg in page.locator(".explorer-row svg").all()
+        for svg in page.locator("[data-part=vectors] .explorer-row svg").all()
     ]
 
 
@@ -178,7 +182,8 @@ def test_a_vector_follows_a_finger(browser, page):  # noqa: F811
 def test_without_a_past_the_last_two_do_not_see_order(fresh):
     fresh.get_by_label("λ of the last two").fill("0")
     fresh.get_by_role("button", name="Shuffle the tokens").click()
-    for notice in fresh.locator(".explorer-notice").all_inner_texts():
+    part = fresh.locator("[data-part=vectors]")
+    for notice in part.locator(".explorer-notice").all_inner_texts():
         assert notice == "does not notice"
 
 
@@ -208,7 +213,117 @@ def test_one_layer_looks_up_the_colour_and_blind_scores_do_not(fresh):
         assert told.inner_text().endswith("it does not know.")
 
 
-@pytest.mark.parametrize("part", ["vectors", "step", "recall"])
+def stored():
+    text = (STATIC / "classifiers.js").read_text(encoding="utf-8")
+    return json.loads(text.removeprefix("window.diffattnClassifiers = ").rstrip(";\n"))
+
+
+def arrays_of(packed, words):
+    """The weights of a stored classifier, in float64."""
+    numbers = np.frombuffer(base64.b64decode(packed["weights"]), "<f2").astype(float)
+    inner, outer = packed["features"]
+    shapes = [(words, inner), *[(inner, outer), (outer,)] * 3]
+    shapes += [(outer, outer), (outer,), (outer, 1), (1,)]
+    sizes = np.cumsum([math.prod(shape) for shape in shapes])
+    assert sizes[-1] == len(numbers)
+    parts = np.split(numbers, sizes[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_the_classifiers_answer_as_the_package_does(page, attention_type):
+    content = stored()
+    packed = content["classifiers"][attention_type]
+    words = len(content["vocabulary"])
+    embedding, *kernels, last, last_bias = arrays_of(packed, words)
+    rng = np.random.default_rng(0)
+    for count in (1, 7, 20):
+        tokens = rng.integers(1, words, count)
+        x = embedding[tokens]
+        q, k, v = (
+            (x @ kernels[n] + kernels[n + 1])
+            .reshape(1, count, packed["heads"], -1)
+            .swapaxes(1, 2)
+            for n in (0, 2, 4)
+        )
+        output, _ = attend(q, k, v, attention_type)
+        joined = ops.convert_to_numpy(output).swapaxes(1, 2).reshape(count, -1)
+        logit = (joined @ kernels[6] + kernels[7]).mean(axis=0) @ last + last_bias
+        answer = page.evaluate(
+            """([type, tokens]) => {
+              const { vocabulary, classifiers } = window.diffattnClassifiers;
+              const { unpackClassifier, classify } = window.diffattn;
+              const model = unpackClassifier(classifiers[type], vocabulary.length);
+              return classify(type, model, tokens).probability;
+            }""",
+            [attention_type, tokens.tolist()],
+        )
+        assert abs(answer - 1 / (1 + np.exp(-logit.item()))) < 1e-6
+
+
+def test_the_classifiers_know_the_words_of_the_reviews():
+    texts = load_sample().train.texts
+    vectorizer = make_vectorizer(texts, Config().vocabulary_size, 32)
+    assert stored()["vocabulary"] == [str(w) for w in vectorizer.get_vocabulary()]
+
+
+def answers_in(part):
+    """What each row of the part says: its percentage and its note."""
+    return {
+        row.get_attribute("data-type"): (
+            row.locator("svg").get_attribute("aria-label").split(": ")[1],
+            row.locator(".explorer-notice").inner_text(),
+        )
+        for row in part.locator(".explorer-row").all()
+    }
+
+
+BLIND = ATTENTION_TYPES[:4]
+
+
+def test_shuffled_words_move_the_two_that_see_order_alone(fresh):
+    part = fresh.locator("[data-part=sentence]")
+    words = part.locator(".explorer-chip")
+    before = answers_in(part)
+    assert list(before) == list(ATTENTION_TYPES)
+    place = words.all_inner_texts().index("not")
+    words.nth(place).focus()
+    for _ in range(3):  # "not good but fun" becomes "good but fun not"
+        fresh.keyboard.press("ArrowRight")
+    after = answers_in(part)
+    for name in ATTENTION_TYPES:
+        assert (after[name] == (before[name][0], "did not move")) == (name in BLIND)
+    assert words.all_inner_texts()[-1] == "not"
+    assert part.get_by_label("Your sentence").input_value().endswith("fun not")
+    told = part.locator(".explorer-told").inner_text()
+    assert told == f"{', '.join(BLIND)} did not move: to them it is the same text."
+
+
+def test_a_word_is_dragged_to_another_place(fresh):
+    words = fresh.locator("[data-part=sentence] .explorer-chip")
+    texts = words.all_inner_texts()
+    start, goal = words.nth(0).bounding_box(), words.nth(2).bounding_box()
+    fresh.mouse.move(start["x"] + 10, start["y"] + 10)
+    fresh.mouse.down()
+    fresh.mouse.move(goal["x"] + 10, goal["y"] + 10, steps=6)
+    fresh.mouse.up()
+    moved = words.all_inner_texts()
+    assert moved != texts
+    assert sorted(moved) == sorted(texts)
+    assert moved[2] == texts[0]
+
+
+def test_a_sentence_of_ones_own_is_answered(fresh):
+    part = fresh.locator("[data-part=sentence]")
+    part.get_by_label("Your sentence").fill("Not fun, but <b>GOOD</b>! xyzzy")
+    chips = part.locator(".explorer-chip")
+    assert chips.all_inner_texts() == ["not", "fun", "but", "bgoodb", "xyzzy"]
+    assert part.locator(".explorer-unknown").all_inner_texts() == ["bgoodb", "xyzzy"]
+    part.get_by_label("Your sentence").fill("")
+    assert "Type a few words." in part.inner_text()
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_a_picture_is_saved_as_a_file_of_its_own(
     fresh,
     browser,  # noqa: F811
@@ -231,7 +346,7 @@ def test_a_picture_is_saved_as_a_file_of_its_own(
 
 def test_the_page_has_every_part_and_words_for_who_has_no_scripts():
     text = (ROOT / "book" / "explorer.md").read_text(encoding="utf-8")
-    for part in ("vectors", "step", "recall"):
+    for part in PARTS:
         assert f'data-part="{part}"><p>This part needs JavaScript.' in text
 
 

@@ -3,7 +3,8 @@
 //
 // The arithmetic is `Attention` below; tests/test_explorer.py holds it to the package.
 // Each part of the page is a function that fills an element with
-// class="explorer" data-part="vectors|step|recall".
+// class="explorer" data-part="vectors|step|recall|sentence"; the last needs
+// classifiers.js as well.
 
 "use strict";
 
@@ -162,7 +163,7 @@ const Explorer = (() => {
     }, shape("title", {}, document.createTextNode(label)));
   }
 
-  const words = (x, y, text, attributes = {}) =>
+  const inscription = (x, y, text, attributes = {}) =>
     shape("text", {
       x, y, fill: "currentColor", "font-size": 12, ...attributes,
     }, document.createTextNode(text));
@@ -290,7 +291,7 @@ const Explorer = (() => {
       },
       shape("line", { x1: 0, y1: 0, x2: x, y2: -y, stroke: fill, "stroke-width": 0.03 }),
       mark,
-      words(x, -y + 0.075, String(n + 1), {
+      inscription(x, -y + 0.075, String(n + 1), {
         "font-size": 0.22, "text-anchor": "middle", fill: "#fff", "pointer-events": "none",
       }));
     }
@@ -377,8 +378,8 @@ const Explorer = (() => {
       const [i, j] = chosen;
       const had = svg.contains(document.activeElement);
       svg.replaceChildren(
-        ...TOKENS.map((word, n) => words(size * (n + 1.5), size * 0.7, word, { "text-anchor": "middle" })),
-        ...TOKENS.map((word, n) => words(size * 0.9, size * (n + 1.6), word, { "text-anchor": "end" })),
+        ...TOKENS.map((word, n) => inscription(size * (n + 1.5), size * 0.7, word, { "text-anchor": "middle" })),
+        ...TOKENS.map((word, n) => inscription(size * 0.9, size * (n + 1.6), word, { "text-anchor": "end" })),
         ...TOKENS.flatMap((_, a) => TOKENS.map((_, b) => square(a, b))));
       if (i > 0 && j > 0)
         svg.append(shape("path", {
@@ -419,7 +420,7 @@ const Explorer = (() => {
         x: size * (j + 1), y: size * (i + 1), width: size - 4, height: size - 4, rx: 4,
         fill, "fill-opacity": strong ? 1 : 0.08,
       }),
-      words(size * (j + 1.46), size * (i + 1.55), number(product(i, j)), {
+      inscription(size * (j + 1.46), size * (i + 1.55), number(product(i, j)), {
         "font-size": 18, "text-anchor": "middle", "pointer-events": "none",
         fill: strong ? "#fff" : "currentColor",
       }));
@@ -477,7 +478,7 @@ const Explorer = (() => {
       svg.replaceChildren(...tokens.flatMap((token, n) => [
         shape("rect", { x: width * n + 8, y: 80 - 70 * weights[n], width: width - 16,
           height: 70 * weights[n] + 1, fill: "#0072B2" }),
-        words(width * (n + 0.5), 100, token, { "text-anchor": "middle", "font-size": 15 }),
+        inscription(width * (n + 0.5), 100, token, { "text-anchor": "middle", "font-size": 15 }),
       ]));
       const best = weights.indexOf(Math.max(...weights));
       const right = values[keys.indexOf(state.question)];
@@ -520,18 +521,243 @@ const Explorer = (() => {
     draw();
   }
 
-  const PARTS = { vectors, step, recall };
+  // ---- Sentence -----------------------------------------------------------------
+
+  /** Numbers of half precision, as base64 has them. */
+  function unpackHalves(text) {
+    const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    return Array.from({ length: bytes.length / 2 }, (_, n) => {
+      const bits = view.getUint16(2 * n, true);
+      const [sign, exponent, rest] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+      return sign * (exponent ? 2 ** (exponent - 15) * (1 + rest / 1024) : 2 ** -24 * rest);
+    });
+  }
+
+  /** A classifier as results/export_classifiers.py has packed it. */
+  function unpackClassifier({ heads, features: [inner, outer], weights }, words) {
+    const numbers = unpackHalves(weights);
+    let at = 0;
+    const matrix = (rows, columns) =>
+      Array.from({ length: rows }, () => numbers.slice(at, (at += columns)));
+    const dense = (rows, columns) => ({
+      kernel: matrix(rows, columns), bias: numbers.slice(at, (at += columns)),
+    });
+    return {
+      heads,
+      embedding: matrix(words, inner),
+      query: dense(inner, outer),
+      key: dense(inner, outer),
+      value: dense(inner, outer),
+      output: dense(outer, outer),
+      logit: dense(outer, 1),
+    };
+  }
+
+  const project = (rows, { kernel, bias }) => rows.map((row) =>
+    bias.map((b, c) => row.reduce((sum, x, n) => sum + x * kernel[n][c], b)));
+
+  /** How probably positive a text is, and the weights of each head. */
+  function classify(type, model, tokens) {
+    const embedded = tokens.map((token) => model.embedding[token]);
+    const [q, k, v] = ["query", "key", "value"].map((name) => project(embedded, model[name]));
+    const dim = q[0].length / model.heads;
+    const ofHead = (rows, h) => rows.map((row) => row.slice(h * dim, (h + 1) * dim));
+    const maps = [];
+    const outputs = tokens.map(() => []);
+    for (let h = 0; h < model.heads; h += 1) {
+      const tables = Attention.weights(type, ofHead(q, h), ofHead(k, h));
+      maps.push(tables);
+      const values = ofHead(v, h);
+      for (let i = 0; i < tokens.length; i += 1)
+        for (let c = 0; c < dim; c += 1)
+          outputs[i].push(tables[tables.length > 1 ? c : 0][i].reduce(
+            (sum, weight, j) => sum + weight * values[j][c], 0));
+    }
+    const attended = project(outputs, model.output);
+    const mean = attended[0].map((_, c) =>
+      attended.reduce((sum, row) => sum + row[c], 0) / attended.length);
+    const [[logit]] = project([mean], model.logit);
+    return { probability: 1 / (1 + Math.exp(-logit)), maps };
+  }
+
+  const FIRST = "The plot was not good, but fun.";
+  /** As the package standardizes plain words: no capitals, no punctuation. */
+  const splitWords = (text) => text.toLowerCase()
+    .replace(/[!-/:-@[-`{-~]/g, "").split(/\s+/).filter(Boolean).slice(0, 32);
+
+  function sentence(root) {
+    const stored = window.diffattnClassifiers;
+    if (!stored) return;
+    const places = new Map(stored.vocabulary.map((word, n) => [word, n]));
+    const models = Object.fromEntries(Object.entries(stored.classifiers).map(
+      ([type, packed]) => [type, unpackClassifier(packed, stored.vocabulary.length)]));
+    let words = splitWords(FIRST);
+    let before = {};
+    let shown = "differentialSum";
+    const id = `explorer-${(count += 1)}`;
+    const input = element("input", {
+      type: "text", id, value: FIRST, maxlength: 200, autocomplete: "off",
+      oninput: () => {
+        words = splitWords(input.value);
+        before = {};
+        draw();
+      },
+    });
+    const chips = element("p", { class: "explorer-buttons", role: "group",
+      "aria-label": "The words; move the chosen one with the left and right arrow keys" });
+    const rows = element("div", {});
+    const map = shape("svg", { class: "explorer-plane", role: "img" });
+    const told = element("p", { class: "explorer-told", "aria-live": "polite" },
+      "Drag the words into another order: which answers move?");
+
+    const answers = () => Object.fromEntries(Attention.TYPES.map((type) => [
+      type, classify(type, models[type], words.map((word) => places.get(word) ?? 1))]));
+
+    function reorder(change) {
+      const old = answers();
+      before = Object.fromEntries(Object.entries(old).map(([t, a]) => [t, a.probability]));
+      change();
+      input.value = words.join(" ");
+      const still = Attention.TYPES.filter((type) =>
+        Math.abs(answers()[type].probability - before[type]) < 1e-9);
+      told.textContent = still.length
+        ? `${still.join(", ")} did not move: to them it is the same text.`
+        : "All answers moved.";
+      draw();
+    }
+
+    function move(from, to) {
+      if (from === to || to < 0 || to >= words.length) return;
+      reorder(() => words.splice(to, 0, ...words.splice(from, 1)));
+    }
+
+    function draw() {
+      chips.replaceChildren(...words.map(chip));
+      if (!words.length) {
+        rows.replaceChildren("Type a few words.");
+        map.replaceChildren();
+        return;
+      }
+      const now = answers();
+      rows.replaceChildren(...Attention.TYPES.map((type) => row(type, now[type].probability)));
+      drawMap(now[shown].maps);
+    }
+
+    function chip(word, n) {
+      const made = element("button", {
+        type: "button", class: "explorer-chip", "data-place": n,
+        title: places.has(word) ? "" : "a word that the reviews do not have",
+        onpointerdown: (event) => drag(event, n),
+        onkeydown: (event) => {
+          const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+          if (!by) return;
+          event.preventDefault();
+          move(n, n + by);
+          chips.children[Math.max(0, Math.min(words.length - 1, n + by))].focus();
+        },
+      }, word);
+      if (!places.has(word)) made.classList.add("explorer-unknown");
+      return made;
+    }
+
+    function drag(event, n) {
+      event.preventDefault();
+      let at = n;
+      chips.children[n].focus();
+      const follow = (moved) => {
+        const under = document.elementFromPoint(moved.clientX, moved.clientY)
+          ?.closest(".explorer-chip");
+        if (!under || !chips.contains(under)) return;
+        const to = Number(under.dataset.place);
+        if (to === at) return;
+        move(at, to);
+        at = to;
+      };
+      const end = () => {
+        window.removeEventListener("pointermove", follow);
+        window.removeEventListener("pointerup", end);
+        window.removeEventListener("pointercancel", end);
+      };
+      window.addEventListener("pointermove", follow);
+      window.addEventListener("pointerup", end);
+      window.addEventListener("pointercancel", end);
+    }
+
+    function row(type, probability) {
+      const percent = (100 * probability).toFixed(1);
+      const moved = type in before ? Math.abs(probability - before[type]) : null;
+      const note = moved === null ? ""
+        : moved < 1e-9 ? "did not move" : `moved by ${(100 * moved).toFixed(1)} points`;
+      const label = `${type}: ${percent} % positive`;
+      return element("div", { class: "explorer-row", "data-type": type },
+        element("div", {},
+          element("code", {}, type), element("div", { class: "explorer-notice" }, note)),
+        shape("svg", { viewBox: "0 0 200 18", width: 200, height: 18, role: "img", "aria-label": label },
+          shape("rect", { width: 200, height: 18, fill: "currentColor", "fill-opacity": 0.1 }),
+          shape("rect", { width: 200 * probability, height: 18, fill: "#0072B2" })),
+        element("span", {}, `${percent} %`));
+    }
+
+    function drawMap(maps) {
+      const size = Math.min(26, 150 / words.length);
+      const side = size * words.length;
+      const tables = maps.map((tables) => tables[0].map((row, i) => row.map((_, j) =>
+        tables.reduce((sum, table) => sum + table[i][j], 0) / tables.length)));
+      map.setAttribute("viewBox", `0 0 ${2 * (side + 12) + 70} ${2 * (side + 24)}`);
+      map.setAttribute("aria-label", `Weights of the ${tables.length} heads of ${shown}`);
+      map.replaceChildren(...tables.flatMap((table, h) => {
+        const [left, top] = [70 + (h % 2) * (side + 12), 16 + Math.floor(h / 2) * (side + 24)];
+        return [
+          mapText(left, top - 4, `head ${h + 1}`),
+          ...(h % 2 ? [] : words.map((word, i) => mapText(66, top + size * (i + 0.75),
+            word.slice(0, 9), { "text-anchor": "end" }))),
+          ...table.flatMap((line, i) => line.map((weight, j) =>
+            cell(left + j * size, top + i * size, size, weight,
+              `${words[i]} looks at ${words[j]}: ${weight.toFixed(2)}`))),
+        ];
+      }));
+    }
+    const mapText = (x, y, text, attributes = {}) =>
+      inscription(x, y, text, { "font-size": 11, ...attributes });
+
+    root.replaceChildren(
+      element("p", { class: "explorer-slider" },
+        element("label", { for: id }, "Your sentence"), input),
+      chips,
+      element("p", { class: "explorer-buttons" },
+        button("Shuffle the words", () => reorder(() => {
+          words = words.map((word) => [Math.random(), word])
+            .sort(([a], [b]) => a - b).map(([, word]) => word);
+        })),
+        button("Start again", () => {
+          input.value = FIRST;
+          words = splitWords(FIRST);
+          before = {};
+          draw();
+        })),
+      told,
+      element("div", { class: "explorer-columns" }, rows,
+        element("div", {}, choice("Weights of", Attention.TYPES, shown, (type) => {
+          shown = type;
+          draw();
+        }), map)),
+      element("p", { class: "explorer-buttons" }, saveButton(map, "sentence")));
+    draw();
+  }
+
+  const PARTS = { vectors, step, recall, sentence };
 
   function mountAll() {
     for (const root of document.querySelectorAll(".explorer[data-part]"))
       PARTS[root.dataset.part](root);
   }
 
-  return { mountAll, recallWeights };
+  return { mountAll, recallWeights, unpackClassifier, classify };
 })();
 
 // For the tests, which compare it with the package.
-window.diffattn = { Attention, recallWeights: Explorer.recallWeights };
+window.diffattn = { Attention, ...Explorer };
 
 if (document.readyState === "loading")
   document.addEventListener("DOMContentLoaded", Explorer.mountAll);
