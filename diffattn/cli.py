@@ -254,7 +254,7 @@ def _add_evaluate(commands):
     parser.add_argument("run", metavar="RUN", help="the run's folder")
     parser.add_argument(
         "--data",
-        help="'sample', 'order', 'imdb' or a path, instead of the run's own data",
+        help=f"{', '.join(DATASETS)} or a path, instead of the run's own data",
     )
 
 
