@@ -1,6 +1,7 @@
 """Lists of configurations that a study compares."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from diffattn.checks import check_int
@@ -42,3 +43,30 @@ def grid(
         for seed in range(first_seed, first_seed + seeds)
         for of_model in of_models
     ]
+
+
+class LazyGrids(Mapping[str, list[Config]]):
+    """Grids by name, listed when somebody looks.
+
+    To check a score's options takes Keras, which the command line's --help does not
+    wait for.
+
+    Args:
+        make: function that returns the dict from a grid's name to its runs.
+    """
+
+    def __init__(self, make: Callable[[], dict[str, list[Config]]]):
+        self._make = make
+
+    @cached_property
+    def _grids(self):
+        return self._make()
+
+    def __getitem__(self, name: str) -> list[Config]:
+        return self._grids[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._grids)
+
+    def __len__(self) -> int:
+        return len(self._grids)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from diffattn.studies.grid import grid
+from diffattn.studies.grid import LazyGrids, grid
 from diffattn.studies.models import CAUSAL, CONVOLUTION, DIFFERENCE, POSITIONS, Model
 from diffattn.studies.study import Study
 
@@ -65,7 +65,7 @@ def draw(runs: "DataFrame") -> "dict[str, Figure]":
 STUDY = Study(
     "length",
     "What is learned on 24 tokens, how far does it hold?",
-    {GRID: grid(MODELS, seeds=10, data="order-lengths", epochs=12)},
+    LazyGrids(lambda: {GRID: grid(MODELS, 10, data="order-lengths", epochs=12)}),
     report=report,
     figures=draw,
 )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from diffattn.studies.grid import grid
+from diffattn.studies.grid import LazyGrids, grid
 from diffattn.studies.models import (
     DIFFERENCE,
     LEARNED,
@@ -47,14 +47,15 @@ def _at_slot(models, pairs, seeds):
     return grid(models, seeds, data="recall", pairs=pairs, sequence_length=length)
 
 
-_GRIDS = {
-    "recall/slot-8-pairs": _at_slot(MODELS, 8, seeds=10),
-    "recall/query-8-pairs": grid(MODELS, seeds=5, data="recall-query", pairs=8),
-    **{
-        f"recall/slot-{pairs}-pairs": _at_slot(FEWER, pairs, seeds=5)
-        for pairs in (4, 16, 32)
-    },
-}
+def _grids():
+    return {
+        "recall/slot-8-pairs": _at_slot(MODELS, 8, seeds=10),
+        "recall/query-8-pairs": grid(MODELS, seeds=5, data="recall-query", pairs=8),
+        **{
+            f"recall/slot-{pairs}-pairs": _at_slot(FEWER, pairs, seeds=5)
+            for pairs in (4, 16, 32)
+        },
+    }
 
 
 def report(runs: "DataFrame") -> "list[Table]":
@@ -128,7 +129,7 @@ def draw(runs: "DataFrame") -> "dict[str, Figure]":
 STUDY = Study(
     "recall",
     "Can one layer look up what followed a token?",
-    _GRIDS,
+    LazyGrids(_grids),
     report=report,
     figures=draw,
 )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from diffattn.studies.grid import grid
+from diffattn.studies.grid import LazyGrids, grid
 from diffattn.studies.models import LEARNED, RIVALS, SIX, SUM, Model
 from diffattn.studies.study import Study, draw_grids, report_grids
 
@@ -23,11 +23,13 @@ VARIANTS = {
     "sample-rivals/adverb": "sample-adverb",
 }
 
-_GRIDS = {"sample": grid(seeds=10)} | {
-    # A block needs as many features in the embedding as in the layer.
-    name: grid(WITH_RIVALS, seeds=5, data=data, embedding_dim=32)
-    for name, data in VARIANTS.items()
-}
+
+def _grids():
+    return {"sample": grid(seeds=10)} | {
+        # A block needs as many features in the embedding as in the layer.
+        name: grid(WITH_RIVALS, seeds=5, data=data, embedding_dim=32)
+        for name, data in VARIANTS.items()
+    }
 
 
 def report(runs: "DataFrame") -> list["Table"]:
@@ -114,7 +116,7 @@ def draw(runs: "DataFrame") -> dict[str, "Figure"]:
 STUDY = Study(
     "sample",
     'Which scores tell "not good, but fun" from "good, but not fun"?',
-    _GRIDS,
+    LazyGrids(_grids),
     report=report,
     figures=draw,
 )

@@ -1,6 +1,6 @@
 """What a study is, and what is made of its runs unless it says otherwise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,8 @@ class Study:
     Attributes:
         name: the name, as in ``diffattn table --study NAME``.
         question: what is asked, in one sentence.
-        grids: dict from a folder's name under the results to the runs in it.
+        grids: dict from a folder's name under the results to the runs in it; a
+            `diffattn.studies.grid.LazyGrids` where scores have options.
         report: function of the study's runs, a frame as
             `diffattn.studies.results.read_results` returns it, to its list of tables.
         figures: function of the same frame to a dict from a figure's name to a
@@ -68,6 +69,6 @@ class Study:
 
     name: str
     question: str
-    grids: dict[str, list[Config]]
+    grids: Mapping[str, list[Config]]
     report: Callable[["DataFrame"], list["Table"]] = report_grids
     figures: Callable[["DataFrame"], dict[str, "Figure"]] = draw_grids

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from stored_results import store
 
 from diffattn.errors import ResultError
-from diffattn.studies import imdb_order
+from diffattn.studies import STUDIES, imdb_order
 from diffattn.studies.imdb_order import ROWS, STUDY, TUNING, best_draws, label
 from diffattn.studies.models import DIFFERENCE
 from diffattn.studies.results import read_results
@@ -53,8 +55,11 @@ def test_order_is_worth_what_shuffling_loses(tmp_path, monkeypatch):
             lambda c: 0.8,
             answers,
         )
-    monkeypatch.setitem(STUDY.grids, f"imdb-order/ordered/{DIFFERENCE}", [])
-    monkeypatch.setitem(STUDY.grids, f"imdb-order/shuffled/{DIFFERENCE}", [])
+    # As if the tuning had been decided.
+    grids = {**STUDY.grids} | {
+        f"imdb-order/{words}/{DIFFERENCE}": [] for words in ("ordered", "shuffled")
+    }
+    monkeypatch.setitem(STUDIES, STUDY.name, replace(STUDY, grids=grids))
     primary, order, tuning = STUDY.report(read_results(tmp_path))
     assert [row[0] for row in primary.rows] == ["P4"]
     assert primary.rows[0][-1] == "higher"

@@ -1,10 +1,18 @@
 import numpy as np
+import pandas as pd
 import pytest
 from stored_results import store
 
+from diffattn.errors import ResultError
 from diffattn.studies.models import DIFFERENCE, LEARNED, RIVALS, label
 from diffattn.studies.results import read_results
-from diffattn.studies.sentences import BEST_RIVALS, BLIND, SEEING, STUDY
+from diffattn.studies.sentences import (
+    BEST_RIVALS,
+    BLIND,
+    SEEING,
+    STUDY,
+    check_best_rivals,
+)
 from diffattn.training.answers import pack_right
 
 
@@ -44,6 +52,28 @@ def test_the_primary_comparisons_come_first_then_a_table_for_each_grid(runs):
     by_label = {row[0]: row for row in near.rows}
     assert by_label[DIFFERENCE][1] == f"{expected:.4f}"
     assert by_label[DIFFERENCE][3] == "3"
+
+
+def test_other_best_rivals_are_an_error(runs):
+    check_best_rivals(runs)  # not all rivals have run
+    first, second = (label(model) for model in BEST_RIVALS)
+    value = {first: 0.8, second: 0.7}
+    rows = [
+        {
+            "grid": "sentences/distance-1",
+            "label": label(model),
+            "seed": seed,
+            "validation_accuracy": value.get(label(model), 0.6),
+        }
+        for model in RIVALS
+        for seed in range(5)
+    ]
+    complete = pd.DataFrame(rows)
+    check_best_rivals(complete)
+    other = complete["label"] == "rotary"
+    complete.loc[other, "validation_accuracy"] = 0.75
+    with pytest.raises(ResultError, match="rotary"):
+        check_best_rivals(complete)
 
 
 def test_each_grid_has_a_picture_and_the_coefficients_have_one(runs):
