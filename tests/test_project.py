@@ -19,7 +19,7 @@ import yaml
 
 import diffattn
 from diffattn.data.datasets import load_data
-from diffattn.data.imdb import IMDB, IMDB_VARIABLE
+from diffattn.data.imdb import IMDB
 from diffattn.scores import get_score
 from diffattn.studies import STUDIES
 from diffattn.studies.results import read_results
@@ -138,11 +138,13 @@ def test_a_grids_results_are_its_own_and_of_these_data(name):
 
 
 def fingerprint_of(config):
-    """Today's fingerprint of the data; None where that takes a copy of the reviews."""
+    """Today's fingerprint of the data; None for what is made of the real reviews.
+
+    That takes long: tests/data/test_sentences.py compares it where it reads them.
+    """
     if config.data == "imdb":
         return IMDB.fingerprint
-    from_imdb = config.data in ("imdb-shuffled", "sentences")
-    if from_imdb and IMDB_VARIABLE not in os.environ:
+    if config.data in ("imdb-shuffled", "sentences"):
         return None
     return load_data(config).fingerprint
 

@@ -21,6 +21,7 @@ from diffattn.data.sentences import (
 )
 from diffattn.data.standardization import make_vectorizer
 from diffattn.errors import DataError
+from diffattn.studies.results import project_results, read_results
 
 PARTS = ("train", "validation", "test")
 WORDS = [a + b for a in "bdfgklmnprst" for b in ("a", "e", "ig", "ol", "un")]
@@ -263,3 +264,7 @@ def test_the_real_reviews():
     assert len(set(texts)) == len(texts)
     assert {len(text.split(" ")) for text in texts} == set(range(8, 26))
     assert describe_swaps(data)["invisible"] < 0.01
+    # The stored results are of these sentences.
+    runs = read_results(project_results() / "sentences" / "distance-1")
+    made_from = {origin["data"]["fingerprint"] for origin in runs["provenance"]}
+    assert made_from == {data.fingerprint}
