@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from diffattn.studies import primary
-from diffattn.studies.models import DIFFERENCE, SUM, label
+from diffattn.studies.models import DIFFERENCE, SUM
 from diffattn.studies.primary import PRIMARY, best_rival, judge_all, tables_of_primary
 from diffattn.studies.statistics import holm, resample
 from diffattn.training.answers import pack_right
@@ -105,9 +105,3 @@ def test_every_comparison_is_in_the_written_plan():
     plan = (project_results() / "PLAN.md").read_text(encoding="utf-8")
     for one in PRIMARY:
         assert f"| {one.name} | {one.question} |" in plan
-
-
-def test_a_model_has_the_name_that_its_runs_have():
-    assert label("rotary") == "rotary"
-    causal = {"attention_type": "scaled_dot_product", "causal": True}
-    assert label(causal) == "scaled_dot_product + causal"

@@ -8,7 +8,6 @@ from tools import worst
 
 from diffattn import build_classifier, load_run, train
 from diffattn.training.config import Config
-from diffattn.training.layers import LastToken, TokenConvolution
 
 OPTIONS = {
     "causal": {"causal": True},
@@ -119,17 +118,6 @@ def test_a_convolution_alone_stands_before_the_mean():
     assert worst(model(TOKENS), expected) < 1e-5
 
 
-def test_a_convolution_takes_padding_for_zeros_even_if_it_is_nan():
-    layer = TokenConvolution(4, 3, padding="same")
-    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
-    mask = np.arange(5) < [[5], [3]]
-    zeros = np.where(mask[..., None], x, 0)
-    spoiled = np.where(mask[..., None], x, np.nan)
-    assert worst(layer(spoiled, mask=mask), layer(zeros)) == 0
-    with pytest.raises(ValueError, match="mask"):
-        layer(x, mask=mask[:, :4])
-
-
 @pytest.mark.parametrize("attention_type", ["scaled_dot_product", "differentialSum"])
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_padding_changes_nothing(attention_type, options):
@@ -185,13 +173,6 @@ def test_the_embeddings_spread_is_its_standard_deviation():
     assert abs(table).max() > 1
     usual = build_classifier("none", **how).get_weights()[0]
     assert abs(usual).max() <= 0.05
-
-
-def test_the_last_token_is_taken_without_its_mask():
-    x = np.random.default_rng(0).normal(size=(2, 5, 3))
-    layer = LastToken(dtype="float64")
-    assert worst(layer(x), x[:, 4]) == 0
-    assert layer.compute_mask(x, np.ones((2, 5), bool)) is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import reference
@@ -7,9 +5,8 @@ import tensorflow as tf
 from tools import gradients, worst
 
 from diffattn import attend
-from diffattn.attention.kernels import per_feature, series, sizes
+from diffattn.attention.kernels import per_feature, sizes
 from diffattn.attention.kernels.per_feature import attend_per_feature
-from diffattn.attention.kernels.series import DEGREES
 
 B, H, T, S, D = 2, 2, 47, 61, 6
 #: How large the queries are: from where the lowest degree does to where none does.
@@ -122,25 +119,3 @@ def test_masked_keys_need_no_weights_however_far_they_are(monkeypatch):
     k[:, :, S // 2 :] = 1e6
     monkeypatch.setattr(per_feature, "_exact_sums", None)
     assert worst(lean(q, k, v, mask), expected) < 1e-6
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("degree", DEGREES)
-def test_the_series_ends_below_rounding(degree, dtype):
-    """The remainder, summed; against e^0 = 1, as Jensen's inequality allows."""
-    reach = series.reach(degree, dtype)
-    remainder = sum(reach**n / math.factorial(n) for n in range(degree + 1, 60))
-    assert remainder < np.finfo(dtype).eps / 2
-    assert reach > 0.02 or dtype == "float64"
-
-
-@pytest.mark.parametrize("degree", DEGREES)
-def test_the_powers_products_sum_to_the_exponential(degree):
-    rng = np.random.default_rng(4)
-    x, y = rng.uniform(-1, 1, (1, 2, 5)), rng.uniform(-0.1, 0.1, (1, 2, 7))
-    psi, phi = series._powers(x, degree), series._powers(y, degree)
-    assert psi.shape[1] == series._terms(degree)
-    found = np.einsum("npt,nps->ts", psi, phi)
-    products = np.einsum("nct,ncs->ts", x, y)
-    rest = 0.2 ** (degree + 1) / math.factorial(degree + 1)
-    assert worst(found, np.exp(products)) < 1.1 * rest + 1e-15
