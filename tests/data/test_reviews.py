@@ -15,7 +15,7 @@ def reviews(count, prefix="r"):
 def test_each_training_review_is_in_one_part_and_keeps_its_label():
     train, test = reviews(10), reviews(4, "t")
     data = split("made", train, test, 0.3, 7, "f")
-    assert len(data.train), len(data.validation) == (7, 3)
+    assert (len(data.train), len(data.validation)) == (7, 3)
     both = [*data.train.texts, *data.validation.texts]
     assert sorted(both) == sorted(train.texts)
     labels = [*data.train.labels, *data.validation.labels]
@@ -28,9 +28,8 @@ def test_each_training_review_is_in_one_part_and_keeps_its_label():
 
 def test_what_is_described():
     data = split_generated("made", reviews(10), reviews(4, "t"), 0.3, 7)
-    lines = [f"{n % 2} r{n}\n" for n in range(10)] + [
-        f"{n % 2} t{n}\n" for n in range(4)
-    ]
+    kinds = (("r", 10), ("t", 4))
+    lines = [f"{n % 2} {kind}{n}\n" for kind, count in kinds for n in range(count)]
     expected = hashlib.sha256("".join(lines).encode()).hexdigest()
     assert data.describe() == {
         "name": "made", "fingerprint": expected,

@@ -119,7 +119,7 @@ def test_the_order_task(attention_type):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"attention_type": "dot"}, "differentialSum, differential, none. Received"),
+        ({"attention_type": "dot"}, r"Sum, differential, .*, none\. Received"),
         ({"num_heads": 4}, "embed_dim must be divisible by num_heads"),
         ({"vocabulary_size": 1.5}, "vocabulary_size must be a positive integer"),
         ({"dropout": 1}, "^dropout must be a finite number"),
