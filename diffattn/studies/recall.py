@@ -118,8 +118,9 @@ def draw(runs: "DataFrame") -> "dict[str, Figure]":
     from diffattn.studies.figures import plot_matrix
 
     accuracies = _accuracies(runs)
-    read_at_query = accuracies["form"] == "recall-query"
-    accuracies["texts"] += read_at_query.map({True: ", at the query", False: ""})
+    read_at = {"recall": ", at the slot", "recall-query": ", at the query"}
+    short = accuracies["texts"].str.replace(" pairs after", " after")
+    accuracies["texts"] = short + accuracies["form"].map(read_at)
     medians = accuracies.groupby(["label", "texts"])["accuracy"].median().unstack()
     medians = medians.loc[runs["label"].unique(), accuracies["texts"].unique()]
     return {"recall": plot_matrix(medians, "median test accuracy", 0.0, 1.0)}
