@@ -129,6 +129,18 @@ const Explorer = (() => {
   const button = (text, pressed) =>
     element("button", { type: "button", onclick: pressed }, text);
 
+  /** Calls `follow` with each move of the pointer, until it is released. */
+  function whileDragging(follow) {
+    const end = () => {
+      window.removeEventListener("pointermove", follow);
+      window.removeEventListener("pointerup", end);
+      window.removeEventListener("pointercancel", end);
+    };
+    window.addEventListener("pointermove", follow);
+    window.addEventListener("pointerup", end);
+    window.addEventListener("pointercancel", end);
+  }
+
   /** A choice of a few texts; calls `changed` with the chosen one. */
   function choice(text, options, value, changed) {
     const id = `explorer-${(count += 1)}`;
@@ -315,19 +327,11 @@ const Explorer = (() => {
 
     function drag(event, kind, n) {
       event.preventDefault();
-      const follow = (moved) => {
+      whileDragging((moved) => {
         const box = plane.getBoundingClientRect();
         place(kind, n, ((moved.clientX - box.left) / box.width) * 4.8 - 2.4,
           2.4 - ((moved.clientY - box.top) / box.height) * 4.8);
-      };
-      const end = () => {
-        window.removeEventListener("pointermove", follow);
-        window.removeEventListener("pointerup", end);
-        window.removeEventListener("pointercancel", end);
-      };
-      window.addEventListener("pointermove", follow);
-      window.addEventListener("pointerup", end);
-      window.addEventListener("pointercancel", end);
+      });
     }
 
     const set = (name) => (value) => {
@@ -665,7 +669,7 @@ const Explorer = (() => {
       event.preventDefault();
       let at = n;
       chips.children[n].focus();
-      const follow = (moved) => {
+      whileDragging((moved) => {
         const under = document.elementFromPoint(moved.clientX, moved.clientY)
           ?.closest(".explorer-chip");
         if (!under || !chips.contains(under)) return;
@@ -673,15 +677,7 @@ const Explorer = (() => {
         if (to === at) return;
         move(at, to);
         at = to;
-      };
-      const end = () => {
-        window.removeEventListener("pointermove", follow);
-        window.removeEventListener("pointerup", end);
-        window.removeEventListener("pointercancel", end);
-      };
-      window.addEventListener("pointermove", follow);
-      window.addEventListener("pointerup", end);
-      window.addEventListener("pointercancel", end);
+      });
     }
 
     function row(type, probability) {
