@@ -18,6 +18,7 @@ from diffattn import __version__
 from diffattn.data import DATASETS
 from diffattn.errors import UserError
 from diffattn.files import check_folder, expand
+from diffattn.names import MODEL_TYPES
 from diffattn.studies import STUDIES
 from diffattn.studies.grid import grid
 from diffattn.training.config import Config
@@ -437,7 +438,8 @@ def _table(options):
     from diffattn.studies.report import draw, report, write_csv
     from diffattn.studies.results import read_results
 
-    runs = read_results(options.source or _table_folder(options))
+    with _quiet():  # scores with options load Keras
+        runs = read_results(options.source or _table_folder(options))
     if options.format == "csv":
         if isinstance(sys.stdout, io.TextIOWrapper):
             # Programs read it, and expect the same bytes in every locale.
@@ -470,12 +472,14 @@ def _table_folder(options):
 
 def _train_table(options, given):
     folder = expand(_table_folder(options))
+    models = given.pop("attention_types", MODEL_TYPES)
     try:
-        grids = (
-            {folder / name: g for name, g in STUDIES[options.study].grids.items()}
-            if options.study
-            else {folder: grid(**given)}
-        )
+        with _quiet():  # scores with options load Keras
+            grids = (
+                {folder / name: g for name, g in STUDIES[options.study].grids.items()}
+                if options.study
+                else {folder: grid(models, **given)}
+            )
     except ValueError as error:
         raise UserError(error) from error
     with _quiet():
