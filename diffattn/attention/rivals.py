@@ -71,12 +71,9 @@ class RelativeBias(ScaledDotProduct):
         # The borders are numbers of this module: no logarithm of a backend rounds.
         steps = np.arange(1, half - exact) / (half - exact)
         borders = exact * (self.max_distance / exact) ** steps
-        logarithmic = exact + ops.sum(
-            ops.cast(
-                far[..., None] >= np.ceil(borders - 1e-9).astype("int32"), "int32"
-            ),
-            axis=-1,
-        )
+        borders = ops.convert_to_tensor(np.ceil(borders - 1e-9).astype("int32"))
+        passed = ops.cast(far[..., None] >= borders, "int32")
+        logarithmic = exact + ops.sum(passed, axis=-1)
         is_near = ops.abs(distance) < exact
         bucket = ops.where(is_near, ops.abs(distance), logarithmic)
         return bucket + half * ops.cast(distance > 0, "int32")
