@@ -17,6 +17,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from diffattn.attention.kernels.products import by_head
 from diffattn.attention.kernels.shift import check_lag, previous_by_head
 from diffattn.attention.registry import Parameter, Score
 from diffattn.checks import check_choice, check_int, check_number
@@ -77,7 +78,7 @@ class WithPrevious(Score):
         """
         if coefficient is None:
             return self.coefficient
-        return ops.reshape(coefficient, (1, -1, 1, 1))
+        return by_head(coefficient)
 
     def is_fixed_with_one_lag(self, coefficient: Any) -> bool:
         """Tell whether one number stands for λ and another for ℓ."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from diffattn.attention.kernels.products import dot_products
+from diffattn.attention.kernels.products import by_head, dot_products
 from diffattn.attention.kernels.shift import previous
 from diffattn.attention.registry import Parameter, register
 from diffattn.attention.scores import ScaledDotProduct
@@ -147,7 +147,7 @@ class SmearedKeys(ScaledDotProduct):
         return {"alpha": Parameter((num_heads,), "zeros")}
 
     def __call__(self, query: Any, key: Any, scale: float, alpha: Any = None) -> Any:
-        share = ops.reshape(ops.sigmoid(alpha), (1, -1, 1, 1))
+        share = by_head(ops.sigmoid(alpha))
         mixed = share * key + (1 - share) * previous(key)
         return dot_products(query, mixed, scale)
 
@@ -176,7 +176,7 @@ class MultiToken(ScaledDotProduct):
     def __call__(self, query: Any, key: Any, scale: float, kernel: Any = None) -> Any:
         past = previous(key)
         keys = [
-            _by_head(kernel[:, a, 0]) * key + _by_head(kernel[:, a, 1]) * past
+            by_head(kernel[:, a, 0]) * key + by_head(kernel[:, a, 1]) * past
             for a in (0, 1)
         ]
         queries = ops.concatenate([query, previous(query)], axis=-1)
@@ -187,7 +187,3 @@ def _start_as_dot_product(shape, dtype=None):
     kernel = np.zeros(shape)
     kernel[:, 0, 0] = 1
     return ops.convert_to_tensor(kernel, dtype)
-
-
-def _by_head(x):
-    return ops.reshape(x, (1, -1, 1, 1))

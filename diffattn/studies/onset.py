@@ -62,6 +62,14 @@ def onsets(runs: "DataFrame") -> "DataFrame":
     return pd.DataFrame(rows, columns=columns)
 
 
+def _parts(onset_frame):
+    """The runs of each panel and fit: what varies, with the other held fixed."""
+    return {
+        "length": onset_frame[onset_frame["repeats"] == 1],
+        "repeats": onset_frame[onset_frame["length"] == REPEATED_LENGTH],
+    }
+
+
 def fits(onset_frame: "DataFrame") -> "dict[str, PowerLaw]":
     """Fit a power law of the onset in the length, and one in the repeats.
 
@@ -74,12 +82,8 @@ def fits(onset_frame: "DataFrame") -> "dict[str, PowerLaw]":
     """
     from diffattn.studies.statistics import fit_power_law
 
-    parts = {
-        "length": onset_frame[onset_frame["repeats"] == 1],
-        "repeats": onset_frame[onset_frame["length"] == REPEATED_LENGTH],
-    }
     found = {}
-    for name, part in parts.items():
+    for name, part in _parts(onset_frame).items():
         seen = part[~part["censored"]]
         if len(seen) >= 3 and seen[name].nunique() >= 2:
             found[name] = fit_power_law(
@@ -138,11 +142,7 @@ def draw(runs: "DataFrame") -> "dict[str, Figure]":
     from diffattn.studies.figures import plot_onsets
 
     frame = onsets(runs)
-    panels = {
-        "length": frame[frame["repeats"] == 1],
-        "repeats": frame[frame["length"] == REPEATED_LENGTH],
-    }
-    return {"onset": plot_onsets(panels, fits(frame))}
+    return {"onset": plot_onsets(_parts(frame), fits(frame))}
 
 
 #: The study of onset.

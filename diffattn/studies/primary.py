@@ -56,14 +56,15 @@ def _of(runs, grid, name):
     return runs[(runs["grid"] == grid) & (runs["label"] == name)]
 
 
-def best_rival(runs: "DataFrame") -> str | None:
-    """Return the label of the rival with the highest mean validation accuracy.
+def rank_rivals(runs: "DataFrame") -> "DataFrame":
+    """Rank the rivals by their mean validation accuracy, the best first.
 
     Args:
         runs: with those of the grid "sentences/distance-1"; the seeds 0 to 4 count.
 
     Returns:
-        The label; None if no rival has run.
+        A `pandas.DataFrame` with the label as index, and the columns ``mean`` and
+        ``count``, of seeds; rivals that have not run are not in it.
     """
     rivals = [label(model) for model in RIVALS]
     chosen = runs[
@@ -71,8 +72,14 @@ def best_rival(runs: "DataFrame") -> str | None:
         & runs["label"].isin(rivals)
         & runs["seed"].isin(CHOOSING)
     ]
-    means = chosen.groupby("label")["validation_accuracy"].mean().dropna()
-    return str(means.idxmax()) if len(means) else None
+    by_rival = chosen.groupby("label")["validation_accuracy"].agg(["mean", "count"])
+    return by_rival.dropna().sort_values("mean", ascending=False)
+
+
+def best_rival(runs: "DataFrame") -> str | None:
+    """Return the label of the best rival by `rank_rivals`; None if none has run."""
+    ranked = rank_rivals(runs)
+    return str(ranked.index[0]) if len(ranked) else None
 
 
 def _against_best_rival(runs):

@@ -107,15 +107,12 @@ def check_best_rivals(runs: "DataFrame") -> None:
         runs: the study's, as `diffattn.studies.results.read_results` returns them.
     """
     from diffattn.errors import ResultError
-    from diffattn.studies.primary import CHOOSING, SENTENCES
+    from diffattn.studies.primary import CHOOSING, rank_rivals
 
-    rivals = [label(model) for model in RIVALS]
-    first = runs[(runs["grid"] == SENTENCES) & runs["seed"].isin(CHOOSING)]
-    by_rival = first[first["label"].isin(rivals)].groupby("label")
-    if (by_rival.size() == len(CHOOSING)).sum() < len(rivals):
+    ranked = rank_rivals(runs)
+    if (ranked["count"] == len(CHOOSING)).sum() < len(RIVALS):
         return
-    means = by_rival["validation_accuracy"].mean().sort_values(ascending=False)
-    best, given = list(means.index[:2]), [label(model) for model in BEST_RIVALS]
+    best, given = list(ranked.index[:2]), [label(model) for model in BEST_RIVALS]
     if best != given:
         raise ResultError(f"the best rivals on sentences are {best}, not {given}")
 

@@ -18,6 +18,11 @@ def dot_products(query: Any, key: Any, scale: float) -> Any:
     return ops.einsum("bhtd,bhsd->bhts", times(query, scale), key)
 
 
+def by_head(x: Any) -> Any:
+    """Shape a number for each head, (H,), to multiply (B, H, T, d): (1, H, 1, 1)."""
+    return ops.reshape(x, (1, -1, 1, 1))
+
+
 def times(x: Any, scale: float) -> Any:
     """Multiply by the scale: the query, which is smaller than scores proportional."""
     return x if scale == 1 else x * scale
