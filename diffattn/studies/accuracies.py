@@ -24,7 +24,7 @@ def table_of_accuracies(
     Returns:
         A `diffattn.studies.formatting.Table` with a row for each label.
     """
-    from diffattn.studies.formatting import Table
+    from diffattn.studies.formatting import Table, format_bounds
     from diffattn.studies.tables import notes_on_tokens
 
     rows = []
@@ -35,7 +35,7 @@ def table_of_accuracies(
         interval = (
             "–"
             if above is None
-            else f"{chance + above.low:.4f} … {chance + above.high:.4f}"
+            else format_bounds(chance + above.low, chance + above.high, ".4f")
         )
         rows.append([label, mean, interval, str(len(right))])
     rows.sort(key=lambda row: -row[1])

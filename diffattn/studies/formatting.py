@@ -62,6 +62,9 @@ def format_mean(mean: Estimate, style: str = ".4f") -> str:
 
 def format_interval(mean: Estimate, style: str) -> str:
     """Format an interval as its bounds; there is a dash for fewer than two values."""
-    if mean.count < 2:
-        return "–"
-    return f"{mean.low:{style}} … {mean.high:{style}}"
+    return "–" if mean.count < 2 else format_bounds(mean.low, mean.high, style)
+
+
+def format_bounds(low: float, high: float, style: str) -> str:
+    """Format the bounds of an interval."""
+    return f"{low:{style}} … {high:{style}}"

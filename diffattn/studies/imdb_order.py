@@ -131,7 +131,7 @@ def report(runs: "DataFrame") -> "list[Table]":
 
 def _table_of_order(runs):
     from diffattn.studies.answers import answers, compare_answers
-    from diffattn.studies.formatting import Table
+    from diffattn.studies.formatting import Table, format_bounds
 
     def cell(of_words):
         right = answers(of_words)
@@ -150,7 +150,7 @@ def _table_of_order(runs):
                 cell(ordered),
                 cell(shuffled),
                 "–" if worth is None else f"{worth.mean:+.4f}",
-                "–" if worth is None else f"{worth.low:+.4f} … {worth.high:+.4f}",
+                "–" if worth is None else format_bounds(worth.low, worth.high, "+.4f"),
             ]
         )
     note = (

@@ -173,7 +173,7 @@ def tables_of_primary(runs: "DataFrame") -> "list[Table]":
     Returns:
         A list of one `diffattn.studies.formatting.Table`, or of none.
     """
-    from diffattn.studies.formatting import Table
+    from diffattn.studies.formatting import Table, format_bounds
 
     judged = judge_all(runs)
     questions = {primary.name: primary.question for primary in PRIMARY}
@@ -183,7 +183,7 @@ def tables_of_primary(runs: "DataFrame") -> "list[Table]":
             questions[name],
             other,
             f"{result.mean:+.4f}",
-            f"{result.low:+.4f} … {result.high:+.4f}",
+            format_bounds(result.low, result.high, "+.4f"),
             f"{p_value:.2g}",
             verdict,
         ]
