@@ -3,7 +3,15 @@
 from typing import TYPE_CHECKING
 
 from diffattn.studies.grid import LazyGrids, grid
-from diffattn.studies.models import CONVOLUTION, DIFFERENCE, LEARNED, SUM, Model, label
+from diffattn.studies.models import (
+    CONVOLUTION,
+    DIFFERENCE,
+    LEARNED,
+    SUM,
+    Model,
+    file_name,
+    label,
+)
 from diffattn.studies.primary import ORDERED, SHUFFLED
 from diffattn.studies.study import Study
 
@@ -58,7 +66,7 @@ def _grid(
 
 
 def _folder(model: Model) -> str:
-    return label(model).replace(" + ", "-with-").replace(" ", "-")
+    return file_name(label(model))
 
 
 def _grids():

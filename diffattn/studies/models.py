@@ -1,5 +1,6 @@
 """The models that the studies of word order compare, as settings of `Config`."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,3 +75,17 @@ def label(model: Model) -> str:
 
     (config,) = grid([model], seeds=1, data="sentences")
     return config.label
+
+
+def file_name(label: str) -> str:
+    """Spell a model's label with letters, digits and "_.-" alone, for files.
+
+    Example:
+        >>> file_name("scaled_dot_product + 2 layers")
+        'scaled_dot_product-with-2-layers'
+    """
+    # A minus stays, beside what stands for the sign before it: 1.0 is not -1.0.
+    parts = [
+        re.sub(r"[^A-Za-z0-9_.-]+", "-", part).strip("-") for part in label.split(" + ")
+    ]
+    return "-with-".join(parts)

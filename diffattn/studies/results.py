@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from diffattn.errors import ResultError
 from diffattn.files import expand, json_files
 from diffattn.names import BASELINE, KEPT, METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
+from diffattn.studies.models import file_name
 from diffattn.training.config import MODEL_SETTINGS, Config
 
 
@@ -30,13 +30,7 @@ def result_path(config: Config, folder: str | os.PathLike) -> Path:
         The `pathlib.Path`, as FOLDER/TYPE-seed-N.json. Its name has letters, digits
         and "_.-" alone, which no shell takes for its own signs.
     """
-    # A minus stays, beside what stands for the sign before it: 1.0 is not -1.0.
-    parts = [
-        re.sub(r"[^A-Za-z0-9_.-]+", "-", part).strip("-")
-        for part in config.label.split(" + ")
-    ]
-    name = "-with-".join(parts)
-    return expand(folder) / f"{name}-seed-{config.seed}.json"
+    return expand(folder) / f"{file_name(config.label)}-seed-{config.seed}.json"
 
 
 def project_results() -> Path:
