@@ -214,11 +214,35 @@ def _custom_gradient_in_tensorflow(function, plain):
 
         @tf.custom_gradient
         def differentiable(*tensors):
+            if tf.executing_eagerly():
+                return _untaped(function, plain, tensors, constants)
             return function(*_of_this_graph(tensors), **constants)
 
         return differentiable(*tensors)
 
     return call
+
+
+def _untaped(function, plain, tensors, constants):
+    """Call the function unseen by an eager tape, which keeps all that it sees.
+
+    A tape about its gradient sees that of `plain` instead.
+    """
+    import tensorflow as tf
+
+    value, by_hand = function(*map(tf.stop_gradient, tensors), **constants)
+
+    def plain_gradient(*given):
+        *tensors, upstream = given
+        return _gradients(partial(plain, **constants), tensors, [upstream])
+
+    def gradient(upstream):
+        differentiable = differentiated_as(
+            plain_gradient, lambda *given: by_hand(given[-1])
+        )
+        return differentiable(*tensors, upstream)
+
+    return value, gradient
 
 
 def _custom_gradient_in_jax(function, plain):
@@ -399,3 +423,35 @@ def map_in_turn(function: Callable, xs: tuple, shape: tuple) -> Any:
         return tf.zeros((0, *shape), signature.dtype)
 
     return ops.cond(tf.shape(xs[0])[0] > 0, mapped, nothing)
+
+
+def scan_in_turn(function: Callable, carried: Any, xs: tuple) -> tuple[Any, Any]:
+    """Go through entries one after the other, on TensorFlow, carrying something on.
+
+    `keras.ops.scan` lets several entries run at once, each with memory of its own.
+
+    Args:
+        function: from what is carried and the tensors of an entry to what is carried
+            on, tensors of the same shapes, and the entry's result.
+        carried: what the first entry gets, a structure of tensors.
+        xs: tuple of tensors of shapes (N, …); the results have the last one's dtype.
+
+    Returns:
+        What the last entry carries on, and the results, one tensor of shape (N, …).
+    """
+    import tensorflow as tf
+
+    number = ops.shape(xs[0])[0]
+    results = tf.TensorArray(xs[-1].dtype, size=number)
+
+    def step(n, carried, results):
+        carried, result = function(carried, [x[n] for x in xs])
+        return n + 1, carried, results.write(n, result)
+
+    _, carried, results = tf.while_loop(
+        lambda n, *_: n < number,
+        step,
+        (0, carried, results),
+        parallel_iterations=1,
+    )
+    return carried, results.stack()

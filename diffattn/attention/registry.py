@@ -58,6 +58,12 @@ class Score:
     symmetries: frozenset[str] | set[str] = frozenset()
     per_feature: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        # A new formula does not attend as the old one did.
+        if "__call__" in vars(cls) and not vars(cls).keys() & {"attend", "as_product"}:
+            cls.attend = Score.attend  # type: ignore[method-assign]
+
     def default_scale(self, dim: int) -> float:
         """Return the scale where none is given, for heads of ``dim`` features."""
         return 1.0

@@ -11,8 +11,13 @@ from keras import ops
 
 from diffattn.attention.backend import without_autocast
 from diffattn.attention.family import WithPrevious, with_previous
-from diffattn.attention.kernels.cosine import cosines
-from diffattn.attention.kernels.distances import minus_l1, minus_l2
+from diffattn.attention.kernels.cosine import cosines, units
+from diffattn.attention.kernels.distances import (
+    attend_by_l1,
+    attend_by_l2,
+    minus_l1,
+    minus_l2,
+)
 from diffattn.attention.kernels.per_feature import attend_per_feature
 from diffattn.attention.kernels.products import dot_products, times
 from diffattn.attention.kernels.shift import (
@@ -20,6 +25,7 @@ from diffattn.attention.kernels.shift import (
     previous,
     previous_by_head,
 )
+from diffattn.attention.product import ProductScore
 from diffattn.attention.registry import (
     REGISTRY,
     SYMMETRIES,
@@ -127,7 +133,7 @@ def own_parameters(kind: Score, given: dict | None, query: Any) -> dict:
 
 
 @register
-class ScaledDotProduct(Score):
+class ScaledDotProduct(ProductScore):
     """scale · q_i · k_j, scale 1/√d by default.
 
     Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.1.
@@ -142,12 +148,12 @@ class ScaledDotProduct(Score):
     def default_scale(self, dim: int) -> float:
         return 1 / math.sqrt(dim)
 
-    def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return dot_products(query, key, scale)
+    def as_product(self, query: Any, key: Any, scale: float) -> tuple[Any, Any]:
+        return times(query, scale), key
 
 
 @register
-class CosineSimilarity(Score):
+class CosineSimilarity(ProductScore):
     """scale · q_i · k_j / (‖q_i‖ ‖k_j‖), 0 for a zero vector.
 
     Source: the documentation's list of scores. Graves et al., "Neural Turing
@@ -162,6 +168,10 @@ class CosineSimilarity(Score):
 
     def __call__(self, query: Any, key: Any, scale: float) -> Any:
         return times(cosines(query, key), scale)
+
+    def as_product(self, query: Any, key: Any, scale: float) -> tuple[Any, Any]:
+        q, k = units(query, key)
+        return times(q, scale), k
 
 
 @register
@@ -180,6 +190,18 @@ class L1Norm(Score):
     def __call__(self, query: Any, key: Any, scale: float) -> Any:
         return times(minus_l1(query, key), scale)
 
+    def attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        *,
+        scale: float,
+        mask: Any,
+        dropout_mask: Any,
+    ) -> Any:
+        return attend_by_l1(query, key, value, scale, mask, dropout_mask)
+
 
 @register
 class L2Norm(Score):
@@ -197,9 +219,21 @@ class L2Norm(Score):
     def __call__(self, query: Any, key: Any, scale: float) -> Any:
         return times(minus_l2(query, key), scale)
 
+    def attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        *,
+        scale: float,
+        mask: Any,
+        dropout_mask: Any,
+    ) -> Any:
+        return attend_by_l2(query, key, value, scale, mask, dropout_mask)
+
 
 @register
-class DifferentialSum(WithPrevious):
+class DifferentialSum(WithPrevious, ProductScore):
     """scale · Σ_c (q_ic k_jc − q_{i−1,c} k_{j−1,c}), with 0 before token 0.
 
     With options it is scale · Σ_c (q_ic k_jc + λ q_{i−ℓ,c} k_{j−ℓ,c}); see
@@ -226,9 +260,13 @@ class DifferentialSum(WithPrevious):
         if self.is_fixed_with_one_lag(coefficient):
             products = dot_products(query, key, scale)
             return plus_previous(products, self.coefficient, self.lag)
-        factor = self.by_head(coefficient)
-        query = with_previous(query, factor, self.lag)
-        return dot_products(query, with_previous(key, 1.0, self.lag), scale)
+        return dot_products(*self.as_product(query, key, scale, coefficient))
+
+    def as_product(
+        self, query: Any, key: Any, scale: float, coefficient: Any = None
+    ) -> tuple[Any, Any]:
+        query = with_previous(times(query, scale), self.by_head(coefficient), self.lag)
+        return query, with_previous(key, 1.0, self.lag)
 
 
 @register

@@ -22,9 +22,13 @@ def cosines(query: Any, key: Any) -> Any:
     return _cosines(query, key)
 
 
+def units(query: Any, key: Any) -> tuple[Any, Any]:
+    """Return query and key with all their vectors at length 1, zero vectors as 0."""
+    return _unit(query)[0], _unit(key)[0]
+
+
 def _plain_cosines(query, key):
-    q, _, k, _ = _units(query, key)
-    return ops.einsum("bhtd,bhsd->bhts", q, k)
+    return ops.einsum("bhtd,bhsd->bhts", *units(query, key))
 
 
 @custom_gradient(_plain_cosines)

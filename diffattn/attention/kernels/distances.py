@@ -20,6 +20,7 @@ from diffattn.attention.backend import (
     differentiated_as,
     divide_no_nan,
 )
+from diffattn.attention.kernels.blocks import attend_in_blocks, fits_blocks
 from diffattn.attention.kernels.sizes import few_terms
 
 #: Terms of a sum that are written out one after the other in a loop's body.
@@ -49,12 +50,45 @@ def _plain_l1(query, key):
     return _plain_sum(_minus_abs, query, key)
 
 
-@custom_gradient(_plain_l1)
-def _minus_l1(query, key):
+def _l1_with_gradient(query, key):
     def gradient(g):
         return _compiled(_gradients_of_sum, _minus_sign)(query, key, g)
 
     return _compiled(_sum_over_features, _minus_abs)(query, key), gradient
+
+
+_minus_l1 = custom_gradient(_plain_l1)(_l1_with_gradient)
+
+
+def attend_by_l1(
+    query: Any, key: Any, value: Any, scale: float, mask: Any, dropout_mask: Any
+) -> Any:
+    """Compute Σ_j A_ij v_j, A the softmax of scale · `minus_l1`, if that is lean.
+
+    Args:
+        query, key: as for `minus_l1`.
+        value: tensor of shape (B, H, S, e).
+        scale: a number.
+        mask: None, or a boolean tensor that broadcasts to (B, H, T, S).
+        dropout_mask: None, or what multiplies the weights.
+
+    Returns:
+        A tensor of shape (B, H, T, e); None where the weights are kept.
+    """
+    if not fits_blocks(query, key, dropout_mask):
+        return None
+    scores_of = _scaled(_l1_with_gradient, scale)
+    return attend_in_blocks(scores_of, query, key, value, mask)
+
+
+def _scaled(scores_of, scale):
+    """A function's scores, and their gradient, times the scale."""
+
+    def scaled(query, key):
+        scores, gradient = scores_of(query, key)
+        return scale * scores, lambda g: gradient(scale * g)
+
+    return scaled
 
 
 def minus_l2(query: Any, key: Any) -> Any:
@@ -94,8 +128,7 @@ def _plain_gradients_of_l2(query, key, g):
     return _plain_gradients(_itself, query, key, g)
 
 
-@custom_gradient(_plain_l2)
-def _minus_l2(query, key):
+def _l2_with_gradient(query, key):
     # The mean, but 0 where there are no keys.
     count = ops.cast(ops.maximum(ops.shape(key)[2], 1), key.dtype)
     middle = ops.sum(key, axis=2, keepdims=True) / count
@@ -128,6 +161,19 @@ def _minus_l2(query, key):
         return gradients(query, key, g)
 
     return scores, gradient
+
+
+_minus_l2 = custom_gradient(_plain_l2)(_l2_with_gradient)
+
+
+def attend_by_l2(
+    query: Any, key: Any, value: Any, scale: float, mask: Any, dropout_mask: Any
+) -> Any:
+    """Compute Σ_j A_ij v_j, A the softmax of scale · `minus_l2`, as `attend_by_l1`."""
+    if not fits_blocks(query, key, dropout_mask):
+        return None
+    scores_of = _scaled(_l2_with_gradient, scale)
+    return attend_in_blocks(scores_of, query, key, value, mask)
 
 
 def _squared_by_product(query, key):
