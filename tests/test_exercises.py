@@ -1,5 +1,6 @@
 """The exercises that grade themselves: solutions, diagnoses, and their sandbox."""
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -7,13 +8,14 @@ import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pydata_sphinx_theme
 import pytest
 import sphinx_book_theme
 from axe_playwright_python.sync_playwright import Axe
-from test_site import BROWSER, ROOT, browser  # noqa: F401
+from test_site import BROWSER, ROOT, Handler, browser  # noqa: F401
 
 from diffattn import ATTENTION_TYPES
 from diffattn.scores import score
@@ -276,7 +278,7 @@ def wrong_answers():
     unsummed = STEP.format(reduce="list", **right)
     yield "differentialSum", unsummed, "There is one number for each feature: add them"
     summed = STEP.format(reduce="sum", **right)
-    yield "differential", summed, "There is one number for each pair: leave out the sum"
+    yield "differential", summed, "There is one number for each pair. Each pair needs"
     first = (
         "right = score\n"
         "def score(q, k):\n"
@@ -349,10 +351,13 @@ def test_an_endless_loop_ends_and_leaves_the_page_alive(page, solutions):
     code = "print('begun')\nwhile True:\n    print('x' * 1000)"
     exercise.get_by_label("Your Python").fill(code)
     exercise.get_by_role("button", name="Run").click()
+    page.wait_for_function("() => document.querySelector('iframe')")
     # Meanwhile the page answers, and another exercise runs.
     assert verdict(page, "l2_norm", solutions["l2_norm"]).startswith("Right")
     assert finished(exercise) == "Your code did not end within 5 seconds."
-    page.wait_for_function("() => document.querySelectorAll('iframe').length === 0")
+    assert page.locator("iframe").count() == 0
+    page.wait_for_timeout(100)
+    assert page.workers == []
     assert verdict(page, "l1_norm", solutions["l1_norm"]).startswith("Right")
 
 
@@ -465,7 +470,22 @@ def test_the_readers_code_reaches_no_network(
     page.close()
 
 
-def test_the_readers_code_sees_no_page(page):
+@pytest.fixture
+def served(browser, address):  # noqa: F811
+    """The page from a server: as a file, no page has an origin."""
+    folder = Path(urlsplit(address).path).parent
+    handler = functools.partial(Handler, directory=folder)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_port}/page.html")
+        yield page
+        page.close()
+        server.shutdown()
+
+
+def test_the_readers_code_sees_no_page(served):
+    page = served
     hidden = "'NoneType' object has no attribute 'fetch'"
     code = "import js\njs.fetch('x')"
     assert verdict(page, "l1_norm", code) == f"Line 2: AttributeError: {hidden}"
@@ -490,8 +510,12 @@ def test_what_is_written_stays_until_it_is_reset(page):
     assert area.input_value() == "# mine: <b>é</b>"
     other = part(page, "differentialSum").get_by_label("Your Python")
     assert other.input_value() != "# mine: <b>é</b>"
-    part(page, "differential").get_by_role("button", name="Reset").click()
+    reset = part(page, "differential").get_by_role("button", name="Reset")
+    reset.click()
     assert area.input_value().startswith(start)
+    page.keyboard.press("Control+z")
+    assert area.input_value() == "# mine: <b>é</b>"
+    reset.click()
     page.reload()
     assert area.input_value().startswith(start)
 

@@ -74,23 +74,25 @@ def before(x):
 
 
 def score(q, k):
+    old_q, old_k = before(q), before(k)
     return [
-        [dot(query, key) - dot(old_query, old_key) for key, old_key in zip(k, before(k))]
-        for query, old_query in zip(q, before(q))
+        [dot(q[i], k[j]) - dot(old_q[i], old_k[j]) for j in range(len(k))]
+        for i in range(len(q))
     ]
 `,
     differential: `def before(x):
     return [[0.0] * len(x[0])] + x[:-1]
 
 
-def change(query, key, old_query, old_key):
-    return [a * b - c * d for a, b, c, d in zip(query, key, old_query, old_key)]
+def change(x, y, old_x, old_y):
+    return [a * b - c * d for a, b, c, d in zip(x, y, old_x, old_y)]
 
 
 def score(q, k):
+    old_q, old_k = before(q), before(k)
     return [
-        [change(query, key, old_query, old_key) for key, old_key in zip(k, before(k))]
-        for query, old_query in zip(q, before(q))
+        [change(q[i], k[j], old_q[i], old_k[j]) for j in range(len(k))]
+        for i in range(len(q))
     ]
 `,
   };
@@ -275,7 +277,8 @@ def score(q, k):
     if (isTurned && same(found, transposed(turned)))
       return "Rows and columns are exchanged: each query needs a row, and each key a column.";
     if (type === "differential" && String(shape) === String([T, S]))
-      return "There is one number for each pair: leave out the sum over the features.";
+      return "There is one number for each pair. Each pair needs a list with a number for " +
+        "each feature: leave out the sum.";
     if (type === "differential" && String(shape) === String([d, T, S]))
       return "The features come last: a list of d numbers for each pair.";
     if (type !== "differential" && String(shape) === String([T, S, d]))
@@ -663,7 +666,9 @@ parent.postMessage({ state: "loaded" }, "*");
     }
 
     function reset() {
-      area.value = START;
+      area.focus();
+      area.select();
+      insert(area, START); // which can be undone
       stored.remove(key);
       say("");
       output.hidden = true;
