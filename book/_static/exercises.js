@@ -97,7 +97,7 @@ def score(q, k):
 `,
   };
 
-  const differs = (type) => type === "differentialSum" || type === "differential";
+  const DIFFERENTIAL = ["differentialSum", "differential"];
 
   /** The right answer: (T, S), and for `differential` (T, S, d). */
   function answer(type, q, k) {
@@ -117,7 +117,10 @@ def score(q, k):
   /** A table from a function of a query and a key. */
   const pairs = (score) => (q, k) => q.map((x) => k.map((y) => score(x, y, q, k)));
 
-  /** A table from a function of a pair and its neighbours; `prev` of the first is zero. */
+  /**
+   * A table from a function of a feature of query and key (a, b), of those before (c, d)
+   * and of those after (e, f). At the ends there is zero, or with `wrap` the other end.
+   */
   const steps = (type, change, wrap = false) => (q, k) => {
     const zero = q[0].map(() => 0);
     const at = (x, n) => x[wrap ? (n + x.length) % x.length : n] ?? zero;
@@ -181,11 +184,9 @@ def score(q, k):
       ["This is the root of the mean: take the root of the sum.",
         pairs((x, y) => -length(minus(x, y)) / Math.sqrt(x.length))],
     ],
-    differentialSum: [],
-    differential: [],
   };
 
-  for (const type of ["differentialSum", "differential"])
+  for (const type of DIFFERENTIAL)
     MISTAKES[type] = [
       ["These are the products alone: subtract the product of the two tokens before.",
         steps(type, (a, b) => a * b)],
@@ -273,8 +274,7 @@ def score(q, k):
     const shape = shapeOf(found);
     if (shape === null) return `${need}. Its lists differ in length.`;
     if (String(shape) === String(wanted)) return "";
-    const [turned, isTurned] = [answer(type, q, k), String(shape.slice(0, 2)) === `${S},${T}`];
-    if (isTurned && same(found, transposed(turned)))
+    if (same(found, transposed(answer(type, q, k))))
       return "Rows and columns are exchanged: each query needs a row, and each key a column.";
     if (type === "differential" && String(shape) === String([T, S]))
       return "There is one number for each pair. Each pair needs a list with a number for " +
@@ -327,7 +327,7 @@ def score(q, k):
     const wrong = found.findIndex((x, n) => !same(x, right[n]));
     const told = example(found[wrong], right[wrong]);
     const inside = (x) => x.slice(1).map((row) => row.slice(1));
-    if (differs(type) && found.every((x, n) => same(inside(x), inside(right[n]))))
+    if (DIFFERENTIAL.includes(type) && found.every((x, n) => same(inside(x), inside(right[n]))))
       return "Only the first row or column is wrong. The first token has none before it: " +
         `count that one as zeros, and keep the product. Here ${told}.`;
     if (wrong > 0) {
@@ -379,7 +379,7 @@ def score(q, k):
   /** What the worker does; `loadMicroPython` is in the program before it. */
   function work() {
     const MOST = 10000; // characters of output
-    const LARGEST = 1000000; // characters of an answer
+    const LARGEST = 100000; // characters of an answer; a right one has some thousand
     const send = self.postMessage.bind(self);
     const define = (name, value) =>
       Object.defineProperty(self, name, { value, configurable: value !== undefined });
