@@ -5,7 +5,7 @@ BIN = .venv/bin
 LOCKED = book build cluster export jax linear study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book quick test benchmark figures explorer lint lock clean
+.PHONY: help book quick test benchmark figures explorer exercises lint lock clean
 
 help:
 	@echo "make book       build the book into book/_build/html"
@@ -14,6 +14,7 @@ help:
 	@echo "make benchmark  measure time and memory beside the peers (half an hour)"
 	@echo "make figures    draw the pictures of the results anew"
 	@echo "make explorer   train the explorer's classifiers anew"
+	@echo "make exercises  fetch the exercises' Python anew (needs npm)"
 	@echo "make lint       check style, format and types"
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      delete what was built, the environment too"
@@ -37,6 +38,9 @@ figures: .venv/installed
 
 explorer: .venv/installed
 	$(BIN)/python results/export_classifiers.py book/_static
+
+exercises:
+	$(PYTHON) book/fetch_micropython.py book/_extra/python
 
 lint: .venv/installed
 	$(BIN)/ruff check
