@@ -97,6 +97,13 @@ def test_a_graph_may_have_the_loop_in_it(x):
     assert worst(found, layer(x, use_causal_mask=True)) < 1e-5
 
 
+def test_a_transformer_block_decodes_as_it_reads():
+    block = decoding_case.Block("differentialSum")
+    x = np.random.default_rng(0).normal(size=(BATCH, TOKENS, EMBED)).astype("float32")
+    whole = block(x)
+    assert worst(decoding_case.in_a_loop(block, x), whole) < 1e-5
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_other_backends_decode_the_same(backend):
