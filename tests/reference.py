@@ -59,3 +59,32 @@ def attend(q, k, v, attention_type, scale=None, mask=None):
     if weights.ndim == 5:
         return (weights * v[:, :, None]).sum(3), weights
     return weights @ v, weights
+
+
+def rotate(x, places, base=10_000.0):
+    """Pairs of features c and c + d/2 as complex numbers, turned by their places."""
+    half = x.shape[-1] // 2
+    theta = base ** (-np.arange(half) / half)
+    turned = (x[..., :half] + 1j * x[..., half:]) * np.exp(
+        1j * np.asarray(places)[:, None] * theta
+    )
+    return np.concatenate([turned.real, turned.imag], axis=-1)
+
+
+def multi_head(weights, x, y, heads, attention_type, mask=None, places=None):
+    """The layer: project, split into heads, attend, join the heads, project.
+
+    weights: kernel and bias of query, key, value and output. places: None, or the
+    places of queries and those of keys, for rotary positions.
+    """
+
+    def split(z, n):
+        z = z @ weights[2 * n] + weights[2 * n + 1]
+        return z.reshape(*z.shape[:2], heads, -1).swapaxes(1, 2)
+
+    q, k, v = split(x, 0), split(y, 1), split(y, 2)
+    if places is not None:
+        q, k = rotate(q, places[0]), rotate(k, places[1])
+    output, _ = attend(q, k, v, attention_type, mask=mask)
+    output = output.swapaxes(1, 2).reshape(*x.shape[:2], -1)
+    return output @ weights[6] + weights[7]

@@ -15,8 +15,15 @@ from diffattn.attention.kernels.softmax import (
     softmax_and_weigh,
     weigh,
 )
-from diffattn.attention.masks import pair_mask
-from diffattn.attention.scores import Score, get_score, own_parameters, score
+from diffattn.attention.masks import pair_mask, plus_bias
+from diffattn.attention.places import Places
+from diffattn.attention.scores import (
+    Score,
+    get_score,
+    own_parameters,
+    own_places,
+    score,
+)
 from diffattn.attention.shapes import check_shapes, floating, may_equal
 from diffattn.checks import check_scale
 
@@ -30,7 +37,9 @@ def attend(
     *,
     scale: float | None = None,
     mask: Any = None,
+    bias: Any = None,
     parameters: dict | None = None,
+    places: Places | None = None,
 ) -> tuple[Any, Any]:
     """Attend with any of the scores: compute output and weights.
 
@@ -51,8 +60,12 @@ def attend(
             to key j, of shape (B, H, T, S), (B, T, S) or (T, S); each of these
             may be 1 instead. A query that may attend to nothing gets weights 0
             and output 0.
+        bias: None, or a floating-point tensor of one of the mask's shapes that is
+            added to the scores, for ``differential`` to those of every feature.
         parameters: dict of the values of the score's own parameters, if it has any;
             one that is left out is as it starts.
+        places: as for `diffattn.scores.score`. That segments do not attend to one
+            another is up to the mask.
 
     Returns:
         (output, weights) in the value's dtype: output of shape (B, H, T, e),
@@ -66,7 +79,8 @@ def attend(
             mask that is not boolean, or shapes that do not fit.
     """
     query, key, value, mask = _checked(query, key, value, attention_type, mask)
-    scores = score(query, key, attention_type, scale=scale, parameters=parameters)
+    options = {"scale": scale, "parameters": parameters, "places": places}
+    scores = plus_bias(score(query, key, attention_type, **options), bias)
     weights = attention_weights(scores, mask, value.dtype)
     return weigh(weights, value), weights
 
@@ -81,7 +95,9 @@ def attend_lean(
     scale: float | None,
     mask: Any,
     dropout_mask: Any,
+    bias: Any = None,
     parameters: dict | None = None,
+    places: Places | None = None,
 ) -> Any:
     """Compute the output of `attend`, with dropout, and lean in memory.
 
@@ -89,7 +105,8 @@ def attend_lean(
     again, they take the memory of `attend` with all T·S·d terms.
 
     Args:
-        query, key, value, attention_type, scale, mask, parameters: as for `attend`.
+        query, key, value, attention_type, scale, mask, bias, parameters, places: as
+            for `attend`. With a bias, the output goes through the weights.
         dropout_mask: None, or a tensor of shape (B, H, T, S) that multiplies the
             weights: 0 for a pair that dropout drops, with all its features,
             and 1 / (1 − rate) for a pair that it keeps.
@@ -100,18 +117,23 @@ def attend_lean(
     query, key, value, mask = _checked(query, key, value, attention_type, mask)
     check_scale(scale)
     kind = get_score(attention_type)
-    output = kind.attend(
-        query,
-        key,
-        value,
-        scale=kind.default_scale(query.shape[-1]) if scale is None else float(scale),
-        mask=mask,
-        dropout_mask=dropout_mask,
-        **own_parameters(kind, parameters, query),
-    )
-    if output is not None:
-        return output
-    scores = score(query, key, kind, scale=scale, parameters=parameters)
+    if bias is None:
+        output = kind.attend(
+            query,
+            key,
+            value,
+            scale=kind.default_scale(query.shape[-1])
+            if scale is None
+            else float(scale),
+            mask=mask,
+            dropout_mask=dropout_mask,
+            **own_parameters(kind, parameters, query),
+            **own_places(kind, places),
+        )
+        if output is not None:
+            return output
+    options = {"scale": scale, "parameters": parameters, "places": places}
+    scores = plus_bias(score(query, key, kind, **options), bias)
     if kind.per_feature:
         weights = attention_weights(scores, mask, value.dtype)
         return weigh(weights, value, dropout_mask)

@@ -50,11 +50,14 @@ class WithPrevious(Score):
         self.coefficient = float(coefficient)
         check_choice("learned", learned, (True, False))
         self.learned = bool(learned)
+        self.reach = max(self.lag) if isinstance(self.lag, tuple) else self.lag
         if self.coefficient == 0 and not learned:
             self.symmetries = self.without_previous
+            self.reach = 0
         if (self.lag, self.coefficient, self.learned) != (1, -1, False):
             self.formula, self.plain_formula = self.general_formulas
 
+    uses_places = True
     #: The symmetries where the coefficient is 0 and the past counts nothing.
     without_previous: frozenset[str]
     #: Formula and plain formula with any lag and coefficient.
@@ -97,15 +100,18 @@ def _checked_lag(lag):
     return int(lag[0]) if len(lag) == 1 else tuple(map(int, lag))
 
 
-def with_previous(x: Any, factor: Any, lag: int | tuple[int, ...]) -> Any:
+def with_previous(
+    x: Any, factor: Any, lag: int | tuple[int, ...], segment_ids: Any = None
+) -> Any:
     """Set each vector beside its predecessor: [x_i, factor · x_{i−ℓ}].
 
     Args:
         x: tensor of shape (B, H, T, d).
         factor: a number or a tensor that broadcasts to `x`.
-        lag: ℓ, as for `previous_by_head`.
+        lag, segment_ids: as for `previous_by_head`.
 
     Returns:
         A tensor of shape (B, H, T, 2d).
     """
-    return ops.concatenate([x, factor * previous_by_head(x, lag)], axis=-1)
+    past = factor * previous_by_head(x, lag, segment_ids)
+    return ops.concatenate([x, past], axis=-1)

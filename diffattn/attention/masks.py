@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from diffattn.attention.shapes import may_equal
+from diffattn.attention.shapes import floating, may_equal
 
 
 def pair_mask(mask: Any, pairs: Sequence, name: str = "mask") -> Any:
@@ -21,18 +21,70 @@ def pair_mask(mask: Any, pairs: Sequence, name: str = "mask") -> Any:
     Raises:
         ValueError: on a floating-point mask or one that does not broadcast.
     """
-    mask = _boolean(name, mask, "where a pair may attend")
-    shape = tuple(mask.shape)
+    return _of_pairs(_boolean(name, mask, "where a pair may attend"), pairs, name)
+
+
+def pair_bias(bias: Any, pairs: Sequence, name: str = "bias") -> Any:
+    """Return a bias as a tensor of four axes that broadcasts to (B, H, T, S).
+
+    Args:
+        bias: floating-point tensor, of any shape that `pair_mask` takes.
+        pairs: the shape (B, H, T, S), None where unknown.
+        name: the argument's name, for the error.
+
+    Raises:
+        ValueError: on a bias that is not floating-point or does not broadcast.
+    """
+    if not isinstance(bias, keras.KerasTensor):
+        bias = floating(name, bias)
+    return _of_pairs(bias, pairs, name)
+
+
+def plus_bias(scores: Any, bias: Any) -> Any:
+    """Add a bias to scores (B, H, T, S), or to (B, H, T, S, d) alike for all features.
+
+    Args:
+        scores: the scores.
+        bias: None, or as for `pair_bias`.
+
+    Returns:
+        A tensor of the scores' shape and dtype.
+    """
+    if bias is None:
+        return scores
+    bias = ops.cast(pair_bias(bias, scores.shape[:4]), scores.dtype)
+    return scores + (ops.expand_dims(bias, -1) if len(scores.shape) == 5 else bias)
+
+
+def causal_mask(queries: Any, keys: Any, offset: Any = 0) -> Any:
+    """Allow key j for query i where j ≤ i + offset.
+
+    Args:
+        queries, keys: their numbers, T and S.
+        offset: the place of the first query among the keys: 0, a negative number if
+            it stands before them, or an int32 scalar tensor.
+
+    Returns:
+        A boolean tensor of shape (1, 1, T, S).
+    """
+    i = ops.arange(queries, dtype="int32")[:, None] + offset
+    j = ops.arange(keys, dtype="int32")[None, :]
+    return (j <= i)[None, None]
+
+
+def _of_pairs(x, pairs, name):
+    """A mask or bias with four axes, or a ValueError that names it."""
+    shape = tuple(x.shape)
     if len(shape) == 3:
-        mask = ops.expand_dims(mask, 1)
+        x = ops.expand_dims(x, 1)
     elif len(shape) == 2:
-        mask = ops.expand_dims(mask, (0, 1))
-    if len(mask.shape) != 4 or not _broadcasts(mask.shape, pairs):
+        x = ops.expand_dims(x, (0, 1))
+    if len(x.shape) != 4 or not _broadcasts(x.shape, pairs):
         raise ValueError(
             f"{name} must have shape (B, H, T, S), (B, T, S) or (T, S), or broadcast "
             f"to it. Received: {name} of shape {shape}, (B, H, T, S) = {tuple(pairs)}"
         )
-    return mask
+    return x
 
 
 def padding_mask(mask: Any, tokens: Sequence, name: str = "mask") -> Any:

@@ -49,6 +49,14 @@ class Score:
         symmetries: the keys of `SYMMETRIES` that hold. What is not named there does
             change the weights; the tests hold each score to both.
         per_feature: whether each feature has a score, and so weights, of its own.
+        reach: how many tokens before the query and the key the score looks at: the
+            layer keeps as many queries when it decodes with a cache. Before the first
+            token it must count on zeros. None, where nothing is declared, does for a
+            score that is blind to order.
+        uses_places: whether `__call__` and `attend` take one more keyword argument,
+            ``places``: None, or the `diffattn.attention.places.Places` of queries and
+            keys. A score needs it whose scores change with a query's place, or that
+            looks back and shall do so within packed segments.
     """
 
     name: ClassVar[str]
@@ -57,6 +65,8 @@ class Score:
     cost: ClassVar[str]
     symmetries: frozenset[str] | set[str] = frozenset()
     per_feature: ClassVar[bool] = False
+    reach: int | None = None
+    uses_places: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -122,6 +132,29 @@ class Score:
     def order_aware(self) -> bool:
         """Whether it sees the order of tokens without positional encoding."""
         return "permutation" not in self.symmetries
+
+    def look_back(self) -> int:
+        """Return `reach`, which is 0 for a score that is blind to order.
+
+        Raises:
+            ValueError: if the score sees order and does not declare how.
+        """
+        if self.reach is None and self.order_aware:
+            raise ValueError(
+                f"{type(self).__name__} sees the order of tokens and must declare how "
+                "far back it looks, as its attribute reach, before it can be used "
+                "with a cache or segment_ids"
+            )
+        return self.reach or 0
+
+    def check_segments(self) -> None:
+        """Raise a ValueError if the score would look across the border of segments."""
+        if self.look_back() and not self.uses_places:
+            raise ValueError(
+                f"{type(self).__name__} looks {self.reach} tokens back, across the "
+                "border of segments: to be used with segment_ids it must declare "
+                "uses_places and look within places.segment_ids"
+            )
 
     def get_config(self) -> dict:
         """Return the options that it was made with, by name."""

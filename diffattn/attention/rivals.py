@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from diffattn.attention.kernels.products import by_head, dot_products
-from diffattn.attention.kernels.shift import previous
+from diffattn.attention.kernels.products import by_head, dot_products, times
+from diffattn.attention.kernels.shift import previous_in_segment
+from diffattn.attention.places import Places, check_even, rotate
 from diffattn.attention.registry import Parameter, register
 from diffattn.attention.scores import ScaledDotProduct
 from diffattn.checks import check_int, check_number
@@ -40,6 +41,8 @@ class RelativeBias(ScaledDotProduct):
     plain_formula = "q_i · k_j + b_{j−i}"
     cost = "T·S·d multiplications, one matrix product, and T·S biases"
     symmetries = frozenset({"key_translation", "rotation"})
+    reach = 0
+    uses_places = True
 
     def __init__(self, buckets: int = 32, max_distance: int = 128):
         check_int("buckets", buckets, 4)
@@ -54,9 +57,18 @@ class RelativeBias(ScaledDotProduct):
     def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
         return {"bias": Parameter((num_heads, self.buckets), "zeros")}
 
-    def __call__(self, query: Any, key: Any, scale: float, bias: Any = None) -> Any:
+    def __call__(
+        self,
+        query: Any,
+        key: Any,
+        scale: float,
+        bias: Any = None,
+        places: Places | None = None,
+    ) -> Any:
         queries, keys = ops.shape(query)[2], ops.shape(key)[2]
         distances = ops.arange(1 - queries, keys, dtype="int32")
+        if places is not None:
+            distances = distances - places.query_offset
         by_distance = ops.take(bias, self.bucket(distances), axis=1)
         i = ops.arange(queries, dtype="int32")[:, None]
         j = ops.arange(keys, dtype="int32")[None, :]
@@ -98,31 +110,28 @@ class Rotary(ScaledDotProduct):
     plain_formula = "(R_i q_i) · (R_j k_j)"
     cost = "T·S·d multiplications, one matrix product"
     symmetries: frozenset[str] = frozenset()
+    reach = 0
+    uses_places = True
 
     def __init__(self, base: float = 10_000.0):
         check_number("base", base, 1)
         self.base = float(base)
 
     def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
-        if head_dim % 2:
-            raise ValueError(
-                "rotary needs an even number of features in each head, embed_dim / "
-                f"num_heads. Received: {head_dim}"
-            )
+        check_even(head_dim)
         return {}
 
-    def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return dot_products(self.rotate(query), self.rotate(key), scale)
+    def as_product(
+        self, query: Any, key: Any, scale: float, places: Places | None = None
+    ) -> tuple[Any, Any]:
+        first = 0 if places is None else places.query_offset
+        query, key = self.rotate(query, first), self.rotate(key)
+        return times(query, scale), key
 
-    def rotate(self, x: Any) -> Any:
-        """Turn the vectors (B, H, T, d), each by the angles of its place."""
-        dim = x.shape[-1]
-        theta = self.base ** (-np.arange(0, dim, 2) / dim)
-        places = ops.cast(ops.arange(ops.shape(x)[2], dtype="int32"), x.dtype)
-        angles = places[:, None] * ops.convert_to_tensor(theta, x.dtype)
-        cos, sin = ops.cos(angles), ops.sin(angles)
-        one, two = ops.split(x, 2, axis=-1)
-        return ops.concatenate([one * cos - two * sin, one * sin + two * cos], axis=-1)
+    def rotate(self, x: Any, first: Any = 0) -> Any:
+        """Turn the vectors (B, H, T, d) by their places, counted on from the first."""
+        places = first + ops.arange(ops.shape(x)[2], dtype="int32")
+        return rotate(x, places, self.base)
 
 
 @register
@@ -142,14 +151,25 @@ class SmearedKeys(ScaledDotProduct):
     plain_formula = "q_i · (σ(α) k_j + (1 − σ(α)) k_{j−1})"
     cost = "T·S·d multiplications, one matrix product"
     symmetries = frozenset({"rotation"})
+    reach = 1
+    uses_places = True
 
     def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
         return {"alpha": Parameter((num_heads,), "zeros")}
 
-    def __call__(self, query: Any, key: Any, scale: float, alpha: Any = None) -> Any:
+    def as_product(
+        self,
+        query: Any,
+        key: Any,
+        scale: float,
+        alpha: Any = None,
+        places: Places | None = None,
+    ) -> tuple[Any, Any]:
+        segments = None if places is None else places.segment_ids
         share = by_head(ops.sigmoid(alpha))
-        mixed = share * key + (1 - share) * previous(key)
-        return dot_products(query, mixed, scale)
+        past = previous_in_segment(key, 1, segments)
+        mixed = share * key + (1 - share) * past
+        return times(query, scale), mixed
 
 
 @register
@@ -169,18 +189,29 @@ class MultiToken(ScaledDotProduct):
     plain_formula = "Σ_ab θ_ab q_{i−a} · k_{j−b}"
     cost = "2·T·S·d multiplications, one matrix product"
     symmetries = frozenset({"rotation"})
+    reach = 1
+    uses_places = True
 
     def parameters(self, num_heads: int, head_dim: int) -> dict[str, Parameter]:
         return {"kernel": Parameter((num_heads, 2, 2), _start_as_dot_product)}
 
-    def __call__(self, query: Any, key: Any, scale: float, kernel: Any = None) -> Any:
-        past = previous(key)
+    def as_product(
+        self,
+        query: Any,
+        key: Any,
+        scale: float,
+        kernel: Any = None,
+        places: Places | None = None,
+    ) -> tuple[Any, Any]:
+        segments = None if places is None else places.segment_ids
+        past = previous_in_segment(key, 1, segments)
         keys = [
             by_head(kernel[:, a, 0]) * key + by_head(kernel[:, a, 1]) * past
             for a in (0, 1)
         ]
-        queries = ops.concatenate([query, previous(query)], axis=-1)
-        return dot_products(queries, ops.concatenate(keys, axis=-1), scale)
+        past_query = previous_in_segment(query, 1, segments)
+        queries = ops.concatenate([query, past_query], axis=-1)
+        return times(queries, scale), ops.concatenate(keys, axis=-1)
 
 
 def _start_as_dot_product(shape, dtype=None):

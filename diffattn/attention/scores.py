@@ -25,6 +25,7 @@ from diffattn.attention.kernels.shift import (
     previous,
     previous_by_head,
 )
+from diffattn.attention.places import Places
 from diffattn.attention.product import ProductScore
 from diffattn.attention.registry import (
     REGISTRY,
@@ -57,6 +58,7 @@ def score(
     *,
     scale: float | None = None,
     parameters: dict | None = None,
+    places: Places | None = None,
 ) -> Any:
     """Compute the scores of every query against every key, before mask and softmax.
 
@@ -73,6 +75,25 @@ def score(
     The last two are the discrete product rule
     q_{i−1,c} (k_jc − k_{j−1,c}) + (q_ic − q_{i−1,c}) k_jc, telescoped.
 
+    The scale decides how sharp the softmax is. For standard normal queries and keys,
+    with the score's own scale, the scores of all pairs have these standard deviations,
+    and with the scale in the last column they have 1 at every d:
+
+    ======================  =====  =====  =====  =====  ===================
+    standard deviation      d = 8     16     32     64  scale that gives 1
+    ======================  =====  =====  =====  =====  ===================
+    ``scaled_dot_product``   1.00   1.00   1.00   1.00  1/√d
+    ``cosine_similarity``    0.35   0.25   0.18   0.12  √d
+    ``l1_norm``              2.41   3.41   4.82   6.82  1/√((2 − 4/π) d)
+    ``l2_norm``              0.98   0.99   1.00   1.00  1, to 2 %
+    ``differentialSum``      4.00   5.66   8.00  11.31  1/√(2d)
+    ``differential``         1.41   1.41   1.41   1.41  1/√2
+    ======================  =====  =====  =====  =====  ===================
+
+    With another coefficient λ, the 2 in the last two is 1 + λ². About a quarter of the
+    distances' variance is common to all keys of a query, and no softmax sees it. Where
+    the spread grows with √d, one key has nearly all the weight from the start.
+
     Args:
         query: floating-point tensor of shape (B, H, T, d).
         key: floating-point tensor of shape (B, H, S, d).
@@ -82,6 +103,8 @@ def score(
             ``scaled_dot_product`` and 1 for the others.
         parameters: dict of the values of the score's own parameters, if it has any;
             one that is left out is as it starts.
+        places: where queries and keys stand, for a score that uses it; None where
+            both begin with their text and are one segment.
 
     Returns:
         A tensor of shape (B, H, T, S), for ``differential`` (B, H, T, S, d);
@@ -98,7 +121,18 @@ def score(
     check_shapes(query, key)
     if scale is None:
         scale = kind.default_scale(query.shape[-1])
-    return kind(query, key, float(scale), **own_parameters(kind, parameters, query))
+    return kind(
+        query,
+        key,
+        float(scale),
+        **own_parameters(kind, parameters, query),
+        **own_places(kind, places),
+    )
+
+
+def own_places(kind: Score, places: Places | None) -> dict:
+    """Return `places` as a keyword argument of a score that uses them."""
+    return {"places": places} if places is not None and kind.uses_places else {}
 
 
 def own_parameters(kind: Score, given: dict | None, query: Any) -> dict:
@@ -255,18 +289,31 @@ class DifferentialSum(WithPrevious, ProductScore):
     )
 
     def __call__(
-        self, query: Any, key: Any, scale: float, coefficient: Any = None
+        self,
+        query: Any,
+        key: Any,
+        scale: float,
+        coefficient: Any = None,
+        places: Places | None = None,
     ) -> Any:
-        if self.is_fixed_with_one_lag(coefficient):
+        segments = None if places is None else places.segment_ids
+        if segments is None and self.is_fixed_with_one_lag(coefficient):
             products = dot_products(query, key, scale)
             return plus_previous(products, self.coefficient, self.lag)
-        return dot_products(*self.as_product(query, key, scale, coefficient))
+        return dot_products(*self.as_product(query, key, scale, coefficient, places))
 
     def as_product(
-        self, query: Any, key: Any, scale: float, coefficient: Any = None
+        self,
+        query: Any,
+        key: Any,
+        scale: float,
+        coefficient: Any = None,
+        places: Places | None = None,
     ) -> tuple[Any, Any]:
-        query = with_previous(times(query, scale), self.by_head(coefficient), self.lag)
-        return query, with_previous(key, 1.0, self.lag)
+        segments = None if places is None else places.segment_ids
+        factor = self.by_head(coefficient)
+        query = with_previous(times(query, scale), factor, self.lag, segments)
+        return query, with_previous(key, 1.0, self.lag, segments)
 
 
 @register
@@ -294,14 +341,22 @@ class Differential(WithPrevious):
     per_feature = True
 
     def __call__(
-        self, query: Any, key: Any, scale: float, coefficient: Any = None
+        self,
+        query: Any,
+        key: Any,
+        scale: float,
+        coefficient: Any = None,
+        places: Places | None = None,
     ) -> Any:
+        segments = None if places is None else places.segment_ids
+
         def products(q, k):
             return ops.expand_dims(q, 3) * ops.expand_dims(k, 2)
 
         query = times(query, scale)
-        past = self.by_head(coefficient) * previous_by_head(query, self.lag)
-        return products(query, key) + products(past, previous_by_head(key, self.lag))
+        past = self.by_head(coefficient) * previous_by_head(query, self.lag, segments)
+        past_key = previous_by_head(key, self.lag, segments)
+        return products(query, key) + products(past, past_key)
 
     def attend(
         self,
@@ -313,7 +368,10 @@ class Differential(WithPrevious):
         mask: Any,
         dropout_mask: Any,
         coefficient: Any = None,
+        places: Places | None = None,
     ) -> Any:
+        if places is not None and places.segment_ids is not None:
+            return None  # the lean form looks back across the borders of segments
         factor = self.by_head(coefficient)
         return attend_per_feature(
             query, key, value, scale, mask, dropout_mask, factor, self.lag

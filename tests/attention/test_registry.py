@@ -1,11 +1,15 @@
+import numpy as np
 import pytest
 import reference
+from decoding_case import KINDS
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention.scores import (
     REGISTRY,
     Score,
+    get_score,
     register,
+    score,
 )
 
 
@@ -33,3 +37,29 @@ def test_the_registry_refuses_a_second_entry_and_an_unknown_symmetry():
     with pytest.raises(ValueError, match="seventh: unknown symmetries"):
         register(Seventh)
     assert "seventh" not in REGISTRY
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_score_looks_as_far_back_as_it_declares(kind):
+    """Another token n places before the last changes the last one's scores or not."""
+    rng = np.random.default_rng(0)
+    q, k = rng.normal(size=(2, 1, 2, 16, 4))
+    own = get_score(kind).parameters(2, 4)
+    parameters = {name: rng.normal(size=p.shape) for name, p in own.items()}
+
+    def scores_of_the_last(q, k):
+        s = np.asarray(score(q, k, kind, parameters=parameters))
+        return s[:, :, -1], s[:, :, :, -1]
+
+    def sees(n):
+        changed = [z.copy() for z in (q, k)]
+        for z in changed:
+            z[:, :, 15 - n] += 1
+        by_query = scores_of_the_last(changed[0], k)[0]
+        by_key = scores_of_the_last(q, changed[1])[1]
+        before = scores_of_the_last(q, k)
+        return not (np.allclose(by_query, before[0]) and np.allclose(by_key, before[1]))
+
+    assert max((n for n in range(1, 15) if sees(n)), default=0) == (
+        get_score(kind).look_back()
+    )

@@ -1,3 +1,6 @@
+import math
+import re
+
 import numpy as np
 import pytest
 import reference
@@ -101,6 +104,74 @@ def test_l2_norm_keeps_its_digits_for_near_vectors_far_from_0():
     k = (q + 1e-3 * rng.normal(size=q.shape)).astype("float32")
     expected = reference.score(q, k, "l2_norm")
     assert worst(score(q, k, "l2_norm") / expected, np.ones((1, 1, 5, 5))) < 1e-5
+
+
+#: The variance of a score with the scale 1, for standard normal queries and keys.
+VARIANCES = {
+    "scaled_dot_product": lambda d: d,
+    "cosine_similarity": lambda d: 1 / d,
+    # A difference has the variance 2; its amount has the mean 2/√π.
+    "l1_norm": lambda d: d * (2 - 4 / math.pi),
+    # √2 times a chi variable of d degrees of freedom.
+    "l2_norm": lambda d: 2 * d - 4 * math.exp(
+        2 * (math.lgamma((d + 1) / 2) - math.lgamma(d / 2))
+    ),
+    "differentialSum": lambda d: 2 * d,
+    "differential": lambda d: 2,
+}  # fmt: skip
+#: What the last column of the docstring's table says.
+SCALES = {
+    "1/√d": lambda d: d**-0.5,
+    "√d": lambda d: d**0.5,
+    "1/√((2 − 4/π) d)": lambda d: (d * (2 - 4 / math.pi)) ** -0.5,
+    "1, to 2 %": lambda d: 1,
+    "1/√(2d)": lambda d: (2 * d) ** -0.5,
+    "1/√2": lambda d: 2**-0.5,
+}
+
+
+def table_of_spreads():
+    """The docstring's table: from a score's name to its row."""
+    rows = re.findall(r"^ *``(\w+)``((?: +[\d.]+){4})  (.*)$", score.__doc__, re.M)
+    return {name: (numbers.split(), scale) for name, numbers, scale in rows}
+
+
+def normal_scores(attention_type, dim, scale=None):
+    """Scores of many standard normal queries and keys, none of them a first token."""
+    q, k = np.random.default_rng(dim).normal(size=(2, 20, 4, 26, dim))
+    s = reference.score(q, k, attention_type, scale)
+    return s[:, :, 1:, 1:]
+
+
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_the_table_of_spreads_is_computed_and_measured(attention_type):
+    printed, scale = table_of_spreads()[attention_type]
+    variance, balance = VARIANCES[attention_type], SCALES[scale]
+    assert len(printed) == 4
+    for dim, number in zip((8, 16, 32, 64), printed, strict=True):
+        own = REGISTRY[attention_type].default_scale(dim)
+        assert number == f"{own * math.sqrt(variance(dim)):.2f}"
+        assert abs(balance(dim) * math.sqrt(variance(dim)) - 1) < 0.02
+    for dim in (8, 64):
+        measured = normal_scores(attention_type, dim).std()
+        own = REGISTRY[attention_type].default_scale(dim)
+        assert abs(measured / (own * math.sqrt(variance(dim))) - 1) < 0.03
+
+
+@pytest.mark.parametrize("coefficient", [0.5, 1.0, -3.0])
+def test_the_spread_of_the_family_follows_its_coefficient(coefficient):
+    q, k = np.random.default_rng(0).normal(size=(2, 20, 4, 26, 8))
+    for name, factor in (("differentialSum", 8), ("differential", 1)):
+        s = score(q, k, f"{name}(coefficient={coefficient})")
+        measured = ops.convert_to_numpy(s)[:, :, 1:, 1:].std()
+        assert abs(measured / math.sqrt(factor * (1 + coefficient**2)) - 1) < 0.03
+
+
+@pytest.mark.parametrize("attention_type", ["l1_norm", "l2_norm"])
+def test_a_quarter_of_the_distances_variance_is_common_to_the_keys(attention_type):
+    for dim in (8, 64):
+        s = normal_scores(attention_type, dim)
+        assert 0.68 < s.var(axis=3).mean() / s.var() < 0.82
 
 
 @pytest.mark.parametrize(

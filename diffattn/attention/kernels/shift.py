@@ -28,13 +28,34 @@ def previous(x: Any, lag: int = 1, axes: tuple[int, ...] = (2,)) -> Any:
     return ops.pad(x, widths)[tuple(cut)]
 
 
-def previous_by_head(x: Any, lag: int | tuple[int, ...]) -> Any:
+def previous_in_segment(x: Any, lag: int = 1, segment_ids: Any = None) -> Any:
+    """`previous`, and 0 also where x_{i − lag} belongs to another segment than x_i.
+
+    Args:
+        x: tensor of shape (B, H, T, d).
+        lag: number of tokens.
+        segment_ids: None, or an integer tensor of shape (B, T) or (1, T).
+
+    Returns:
+        A tensor of the same shape.
+    """
+    shifted = previous(x, lag)
+    if segment_ids is None:
+        return shifted
+    is_same = ops.equal(segment_ids, previous(segment_ids, lag, axes=(1,)))
+    return ops.where(is_same[:, None, :, None], shifted, 0)
+
+
+def previous_by_head(
+    x: Any, lag: int | tuple[int, ...], segment_ids: Any = None
+) -> Any:
     """`previous`, with one lag for all heads, or one for each group of heads.
 
     Args:
         x: tensor of shape (B, H, T, d).
         lag: number of tokens; or n of them, the first for the first H / n heads, and
             so on.
+        segment_ids: as for `previous_in_segment`.
 
     Returns:
         A tensor of the same shape.
@@ -43,10 +64,13 @@ def previous_by_head(x: Any, lag: int | tuple[int, ...]) -> Any:
         ValueError: if n does not divide H.
     """
     if isinstance(lag, int):
-        return previous(x, lag)
+        return previous_in_segment(x, lag, segment_ids)
     check_lag(lag, x.shape[1])
     groups = ops.split(x, len(lag), axis=1)
-    shifted = [previous(group, n) for group, n in zip(groups, lag, strict=True)]
+    shifted = [
+        previous_in_segment(group, n, segment_ids)
+        for group, n in zip(groups, lag, strict=True)
+    ]
     return ops.concatenate(shifted, axis=1)
 
 
