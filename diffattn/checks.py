@@ -27,12 +27,19 @@ def check_number(
 ) -> None:
     """Raise a ValueError unless `value` is a finite number in [low, high)."""
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value < high:
+    if not is_number or not low <= value < high or not _is_finite(value):
         bounds = "" if math.isinf(low) else f", at least {low:g}"
         bounds += "" if math.isinf(high) else f" and below {high:g}"
         raise ValueError(
             f"{name} must be a finite number{bounds}. Received: {name}={value!r}"
         )
+
+
+def _is_finite(value):
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float can hold
+        return False
 
 
 def check_heads(embed_dim: Any, num_heads: Any) -> None:

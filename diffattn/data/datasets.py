@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from diffattn.errors import DataError
+from diffattn.files import expand
+
 if TYPE_CHECKING:
     from diffattn.data.reviews import ReviewData
     from diffattn.training.config import Config
@@ -51,6 +54,24 @@ def load_data(config: "Config", progress: bool = False) -> "ReviewData":
         module, function = load.split(":")
         load = getattr(import_module(module), function)
     return load(config, progress)
+
+
+def check_at_rest(config: "Config") -> None:
+    """Check that data which a stored configuration names are a folder or a file.
+
+    Whoever gives a pipe on the command line means it. A run of somebody else that names
+    one, or a terminal, would wait for ever.
+
+    Raises:
+        DataError: if its path is something else.
+    """
+    from diffattn.data import DATASETS
+
+    if config.data in DATASETS:
+        return
+    path = expand(config.data)
+    if path.exists() and not (path.is_dir() or path.is_file()):
+        raise DataError(f"the run's data, {path}, are neither a folder nor a file")
 
 
 def get_dataset(data: str) -> Dataset:

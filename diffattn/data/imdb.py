@@ -1,12 +1,17 @@
 """Locate or download the IMDB data set, verify it and split it."""
 
+import bz2
+import gzip
 import hashlib
+import lzma
 import os
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -18,7 +23,7 @@ from tqdm import tqdm
 from diffattn.checks import check_int, check_validation_split
 from diffattn.data.reviews import ReviewData, Reviews, split
 from diffattn.errors import DataError, UserError
-from diffattn.files import expand
+from diffattn.files import expand, read_file
 
 if TYPE_CHECKING:
     from diffattn.training.config import Config
@@ -171,6 +176,20 @@ def _download(progress):
         ) from error
 
 
+#: The most bytes of one review, of all together, and of an unpacked archive. The data
+#: set has 14 kB, 66 MB and some 0.3 GB; a hostile archive of few bytes holds far more.
+_LARGEST, _LARGEST_TOGETHER, _LARGEST_ARCHIVE = 2**20, 2**28, 2**32
+
+
+class _TooLargeError(Exception):
+    """What is read is larger than anything in the data set."""
+
+
+def _check_size(name, size, most=_LARGEST):
+    if size > most:
+        raise _TooLargeError(f"{name} has {size:,} bytes, the most allowed is {most:,}")
+
+
 _MEMBER = re.compile(r"(?:train|test)/(?:pos|neg)/[0-9]+_[0-9]+\.txt")
 _FOLDERS = ("train/neg", "train/pos", "test/neg", "test/pos")
 
@@ -183,9 +202,15 @@ def _read(path, progress):
     bar = tqdm(
         files, "reading reviews", total, unit="", disable=None if progress else True
     )
-    for member, content in bar:
-        folder, name = member.rsplit("/", 1)
-        folders[folder][name] = content
+    together = 0
+    try:
+        for member, content in bar:
+            together += len(content)
+            _check_size("what it holds", together, _LARGEST_TOGETHER)
+            folder, name = member.rsplit("/", 1)
+            folders[folder][name] = content
+    except _TooLargeError as error:
+        raise DataError(f"{path} is not the aclImdb data set: {error}") from error
     return folders
 
 
@@ -196,7 +221,14 @@ def _files_in_folder(path):
         for file in (root / folder).glob("*.txt"):
             member = f"{folder}/{file.name}"
             if _MEMBER.fullmatch(member):
-                yield member, file.read_bytes()
+                yield member, _read_review(file)
+
+
+def _read_review(file):
+    try:
+        return read_file(file, most=_LARGEST)
+    except OSError as error:  # a folder or a pipe of that name, a loop of links
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _root(path):
@@ -216,20 +248,26 @@ def _root(path):
 
 def _files_in_archive(path):
     """Yield each review in an archive as its name, train/pos/0_9.txt, and its bytes."""
-    read = _read_zip if _is_zip(path) else _read_tar
     roots = set()
     try:
+        read = _read_zip if _is_zip(path) else _read_tar
         for name, content in read(path, _is_review):
             *root, part, kind, file = PurePosixPath(name).parts
             roots.add(PurePosixPath(*root))
             _check_single(roots, path)
             yield f"{part}/{kind}/{file}", content
-    # What tarfile and zipfile raise for damaged and encrypted archives.
+    except DataError:
+        raise
+    # What tarfile and zipfile raise for damaged, encrypted and hostile archives.
     except (
         EOFError,
+        LookupError,
         OSError,
+        OverflowError,
         RuntimeError,
-        UnicodeError,
+        ValueError,
+        lzma.LZMAError,
+        struct.error,
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
@@ -254,10 +292,55 @@ def _is_zip(path):
 
 def _read_tar(path, wanted):
     """Yield name and bytes of the wanted files in a tar archive, read as a stream."""
-    with tarfile.open(path, "r|*") as archive:
+    with (
+        open(path, "rb") as file,
+        _unpacked(file) as unpacked,
+        tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Entry) as archive,
+    ):
         for entry in archive:
+            _check_size("it", entry.offset_data + entry.size, _LARGEST_ARCHIVE)
             if entry.isreg() and wanted(entry.name):
+                _check_size(entry.name, entry.size)
                 yield entry.name, archive.extractfile(entry).read()
+
+
+def _unpacked(file):
+    """Return a file that reads the unpacked bytes of a file, a few at a time.
+
+    By itself, tarfile (Python 3.13) unpacks 10 kB at once, which bzip2 can make 10 GB.
+    """
+    start = file.peek(6)
+    for signature, module in _SIGNATURES.items():
+        if start.startswith(signature):
+            return module.open(file)
+    return nullcontext(file)
+
+
+#: The first bytes of compressed files, xz in its present and in its older format.
+_SIGNATURES = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ\0": lzma, b"]\0\0\x80": lzma}
+
+
+#: Kinds of tar headers that hold something about the next entry, such as a long name.
+_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
+
+
+class _Entry(tarfile.TarInfo):
+    """An entry of a tar archive whose headers may not fill the memory."""
+
+    def _proc_member(self, archive):
+        if self.type in _HEADERS:
+            _check_size("a header", self.size)
+        return super()._proc_member(archive)
+
+
+#: The compressions that zipfile (Python 3.13) unpacks no further than it is asked to.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def _read_zip(path, wanted):
@@ -266,7 +349,14 @@ def _read_zip(path, wanted):
         for entry in archive.infolist():
             name = entry.filename.replace("\\", "/")  # some Windows programs write "\"
             if not stat.S_ISLNK(entry.external_attr >> 16) and wanted(name):
-                yield name, archive.read(entry)
+                _check_size(name, entry.file_size)
+                if entry.compress_type not in (
+                    zipfile.ZIP_STORED,
+                    zipfile.ZIP_DEFLATED,
+                ):
+                    raise zipfile.BadZipFile(f"{name} is neither stored nor deflated")
+                with archive.open(entry) as file:
+                    yield name, file.read(_LARGEST)
 
 
 def _check_single(roots, path):

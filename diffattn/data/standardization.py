@@ -152,7 +152,8 @@ def make_vectorizer(
         shape (N, sequence_length). Its vocabulary is part of its configuration.
 
     Raises:
-        ValueError: if a number is out of its bounds or the texts have no word.
+        ValueError: if a number is out of its bounds, the texts have no word, or one
+            of them is no text, or none that UTF-8 can encode.
     """
     check_int("vocabulary_size", vocabulary_size, 3)
     check_int("sequence_length", sequence_length)
@@ -187,11 +188,49 @@ def vectorize(
 
     Returns:
         A NumPy array of int32 of shape (N, sequence_length).
+
+    Raises:
+        ValueError: if one of the texts is no text, or none that UTF-8 can encode.
     """
+    if len(texts) == 0:
+        length = vectorizer.get_config()["output_sequence_length"]
+        return np.zeros((0, length), "int32")
     batches = _batches(texts).map(vectorizer, num_parallel_calls=tf.data.AUTOTUNE)
     tokens = [batch.numpy().astype("int32") for batch in batches.prefetch(1)]
     return np.concatenate(tokens)
 
 
+def as_bytes(texts: Sequence[str] | np.ndarray) -> list[bytes]:
+    """Encode texts for TensorFlow, whose own errors would not say which text it is.
+
+    Args:
+        texts: sequence of N str; what is bytes already stays.
+
+    Returns:
+        A list of N bytes, UTF-8.
+
+    Raises:
+        ValueError: if one of them is no text, or has half a surrogate pair.
+    """
+    return [_encode(number, text) for number, text in enumerate(texts)]
+
+
+def _encode(number, text):
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise ValueError(
+            f"texts must be str. Received: texts[{number}]={text!r:.40} of type "
+            f"{type(text).__name__}"
+        )
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "texts must be Unicode without half a surrogate pair. Received: "
+            f"texts[{number}] with {text[error.start]!r} at {error.start}"
+        ) from error
+
+
 def _batches(texts):
-    return tf.data.Dataset.from_tensor_slices(list(texts)).batch(1024)
+    return tf.data.Dataset.from_tensor_slices(as_bytes(texts)).batch(1024)

@@ -18,12 +18,15 @@ def standardized_words(texts: Sequence[str] | np.ndarray) -> list[list[str]]:
         A list of N lists of str, the words after `custom_standardization`.
     """
     # Here, not above: it imports TensorFlow, which generating texts doesn't need.
-    from diffattn.data.standardization import custom_standardization
+    from diffattn.data.standardization import as_bytes, custom_standardization
+
+    if len(texts) == 0:
+        return []
 
     # Split as bytes: like TensorFlow at ASCII's white space alone.
     return [
         [word.decode() for word in text.split()]
-        for text in custom_standardization(list(texts)).numpy()
+        for text in custom_standardization(as_bytes(texts)).numpy()
     ]
 
 

@@ -12,11 +12,12 @@ import pandas as pd
 from diffattn.checks import check_number
 from diffattn.data.versions import standardization_of
 from diffattn.errors import ResultError
-from diffattn.files import expand, json_files
+from diffattn.files import expand, json_files, read_file
 from diffattn.names import BASELINE, KEPT, METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
 from diffattn.studies.models import file_name
 from diffattn.training.config import MODEL_SETTINGS, Config
+from diffattn.training.document import check_document
 
 
 def result_path(config: Config, folder: str | os.PathLike) -> Path:
@@ -236,8 +237,9 @@ def read_result(path: Path) -> tuple[Config, dict]:
     """
     path = expand(path)
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(read_file(path).decode("utf-8"))
         config = Config(**result["config"])
+        check_document(result)
         if "error" not in result:
             for metric in METRICS:
                 check_number(metric, result["metrics"][metric])
@@ -247,6 +249,6 @@ def read_result(path: Path) -> tuple[Config, dict]:
         raise ResultError(f"{path} cannot be read: {error.strerror}") from error
     except KeyError as error:
         raise ResultError(f"{path} is not a result: it has no {error}") from error
-    except (RecursionError, TypeError, ValueError) as error:
+    except (AttributeError, RecursionError, TypeError, ValueError) as error:
         raise ResultError(f"{path} is not a result: {error}") from error
     return config, {**result, "config": asdict(config)}

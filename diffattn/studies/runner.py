@@ -18,7 +18,7 @@ from tqdm.keras import TqdmCallback
 
 from diffattn.data.versions import STANDARDIZATION_VERSION
 from diffattn.errors import DivergenceError, ResultError
-from diffattn.files import check_folder, expand, read_json, write_json
+from diffattn.files import check_folder, delete, expand, hold, read_json, write_json
 from diffattn.studies.results import (
     check_alike,
     check_standardization,
@@ -71,11 +71,17 @@ def run_grid(
             file cannot be written or read.
         UserError: if the folder cannot be made.
         diffattn.errors.DataError: if the data are missing or damaged.
-        diffattn.errors.RunError: if what is kept of an unfinished run is damaged.
+        diffattn.errors.RunError: if what is kept of an unfinished run is damaged, or
+            another process trains one of the runs.
     """
     folder = expand(folder)
     _check_distinct(configs, folder)
     missing = [config for config in configs if not _is_finished(config, folder)]
+    for config in configs:
+        if (
+            config not in missing
+        ):  # killed between writing the one and deleting the other
+            shutil.rmtree(_unfinished(result_path(config, folder)), ignore_errors=True)
     if not missing:
         return
     finished = read_folder(folder)
@@ -169,17 +175,20 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
     Raises:
         OSError: if a file cannot be written or read.
         diffattn.errors.DataError: if the data are missing or damaged.
-        diffattn.errors.RunError: if what the folder holds is damaged.
+        diffattn.errors.RunError: if what the folder holds is damaged, or another
+            process trains there.
     """
     folder = expand(folder)
     document = {"config": asdict(config)}
     with _ONE_AT_A_TIME:
         try:
             data = _tokenized(config.for_data())
-            _make_ready(folder, document, data.description)
-            _, result = fit_and_evaluate(
-                config, data, folder, callbacks=callbacks, verbose=0
-            )
+            folder.mkdir(parents=True, exist_ok=True)
+            with hold(folder):
+                _make_ready(folder, document, data.description)
+                _, result = fit_and_evaluate(
+                    config, data, folder, callbacks=callbacks, verbose=0
+                )
         except _OF_THE_RUN as error:
             return _failed(config, error)
     return document | result
@@ -189,8 +198,9 @@ def _make_ready(folder, document, data):
     """Empty the folder if it is another run's: of other settings or other tokens."""
     path = folder / "run.json"
     if path.exists() and (read_json(path) != document or other_tokens(folder, data)):
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+        # The settings last: without them, the rest would pass for this run's.
+        for part in [*(p for p in folder.iterdir() if p != path), path]:
+            delete(part)
     write_json(path, document)
 
 

@@ -1,7 +1,7 @@
 """Store the state of a training after each epoch, and restore it to resume."""
 
 import math
-import shutil
+import re
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from diffattn.checks import check_choice, check_int, check_number
 from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import DivergenceError, RunError
-from diffattn.files import read_json, write_json
+from diffattn.files import delete, read_json, write_json
+from diffattn.training.document import check_history
+
+#: What is stored of early stopping, besides the best weights.
+_STOPPING = ("wait", "best", "best_epoch", "stopped_epoch")
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -57,10 +62,13 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _restore(self, model, checkpoint):
         state = read_json(checkpoint / "state.json")
+        _check_state(state, _epoch_of(checkpoint))
         values = _load_arrays(checkpoint / "variables.npz")
+        best_weights = _load_arrays(checkpoint / "best.npz")
+        if self.stopping.restore_best_weights:
+            _check_shapes(best_weights, model.weights)
         for variable, value in zip(_variables(model), values, strict=True):
             variable.assign(value)
-        best_weights = _load_arrays(checkpoint / "best.npz")
         self.epoch = state["epoch"]
         self.stopped = state["stopped"]
         self.history = state["history"]
@@ -73,6 +81,11 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch + 1
         self.stopped = self.model.stop_training
+        if self.history and self.history.keys() != (logs or {}).keys():
+            raise RunError(
+                f"{self.folder} is damaged: its history has {', '.join(self.history)}, "
+                f"the training {', '.join(logs or {})}"
+            )
         for metric, value in (logs or {}).items():
             if not math.isfinite(value):
                 raise DivergenceError(
@@ -80,10 +93,7 @@ class Checkpoint(keras.callbacks.Callback):
                     f"{self.epoch}; a smaller learning_rate may help"
                 )
             self.history.setdefault(metric, []).append(float(value))
-        self.stopping_state = {
-            name: getattr(self.stopping, name)
-            for name in ("wait", "best", "best_epoch", "stopped_epoch")
-        }
+        self.stopping_state = {n: getattr(self.stopping, n) for n in _STOPPING}
         self._save()
 
     def _save(self):
@@ -95,16 +105,22 @@ class Checkpoint(keras.callbacks.Callback):
             "history": self.history,
             "stopping": self.stopping_state,
         }
-        new = self.folder / "checkpoint.new"
-        shutil.rmtree(new, ignore_errors=True)
+        new = self.folder / _NEW
+        delete(new)
         new.mkdir()
         np.savez(new / "variables.npz", *[v.numpy() for v in _variables(self.model)])
         np.savez(new / "best.npz", *(self.stopping.best_weights or []))
         write_json(new / "state.json", state)
-        old = list(self.folder.glob("checkpoint-*[0-9]"))
+        old = _checkpoints(self.folder)
         new.rename(self.folder / f"checkpoint-{self.epoch:06d}")
         for checkpoint in old:
-            shutil.rmtree(checkpoint)
+            delete(checkpoint)
+
+
+def delete_checkpoints(folder: Path) -> None:
+    """Delete what a `Checkpoint` has stored in a folder, and nothing else."""
+    for checkpoint in [*_checkpoints(folder), folder / _NEW]:
+        delete(checkpoint)
 
 
 def other_tokens(folder: Path, data: dict) -> str:
@@ -134,8 +150,48 @@ def other_tokens(folder: Path, data: dict) -> str:
     return ""
 
 
+#: Where an epoch's state is until it is whole.
+_NEW = "checkpoint.new"
+
+
+def _checkpoints(folder):
+    """List what is named like a checkpoint, and not "checkpoint-000001 2", a copy."""
+    return [path for path in folder.glob("checkpoint-*") if _epoch_of(path)]
+
+
+def _epoch_of(path):
+    match = re.fullmatch(r"checkpoint-([0-9]{6,})", path.name)
+    return int(match[1]) if match else 0
+
+
 def _last_checkpoint(folder):
-    return max(folder.glob("checkpoint-*[0-9]"), default=None)
+    return max(_checkpoints(folder), key=_epoch_of, default=None)
+
+
+def _check_state(state, epoch):
+    """Raise a ValueError unless this is the state after an epoch, of a whole run."""
+    check_choice("epoch", state["epoch"], (epoch,))
+    check_int("epoch", state["epoch"])
+    check_choice("stopped", state["stopped"], (True, False))
+    check_history(state["history"], epoch)
+    stopping = state["stopping"]
+    if sorted(stopping) != sorted(_STOPPING):
+        raise ValueError(f"stopping must have {', '.join(_STOPPING)}")
+    check_int("best_epoch", stopping["best_epoch"], 0, epoch)
+    check_number("best", stopping["best"])
+    # The rest follows from these: it is the state of a training that went so far.
+    best_epoch = stopping["best_epoch"]
+    check_choice("best", stopping["best"], (state["history"]["val_loss"][best_epoch],))
+    check_choice("wait", stopping["wait"], (epoch - 1 - best_epoch,))
+    stopped_epoch = epoch - 1 if state["stopped"] else 0
+    check_choice("stopped_epoch", stopping["stopped_epoch"], (stopped_epoch,))
+
+
+def _check_shapes(arrays, variables):
+    shapes = [array.shape for array in arrays]
+    wanted = [tuple(variable.shape) for variable in variables]
+    if shapes != wanted:
+        raise ValueError(f"best.npz has weights of shapes {shapes}, not {wanted}")
 
 
 @contextmanager
@@ -144,6 +200,7 @@ def _report_damage(checkpoint):
     try:
         yield
     except (
+        AttributeError,
         EOFError,
         FileNotFoundError,
         KeyError,
@@ -155,6 +212,8 @@ def _report_damage(checkpoint):
         raise RunError(
             f"{checkpoint} is damaged: {error}; delete it to start the run over"
         ) from error
+    except OSError as error:  # a folder of that name, a loop of links, no permission
+        raise RunError(f"{checkpoint} cannot be read: {error}") from error
 
 
 def _variables(model):

@@ -1,12 +1,14 @@
 """Train a classifier and save it as a run, a folder; load runs and use them."""
 
+import errno
 import itertools
 import os
 import shlex
-import shutil
+import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from importlib.util import find_spec
@@ -17,15 +19,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from diffattn.data.datasets import check_at_rest
 from diffattn.data.reviews import Reviews
-from diffattn.data.standardization import vectorize
+from diffattn.data.standardization import as_bytes, vectorize
 from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import RunError, UserError
 from diffattn.figures import save_figure
-from diffattn.files import check_folder, expand, read_json, write_json
-from diffattn.names import BASELINE, KEPT
+from diffattn.files import check_folder, delete, expand, hold, read_json, write_json
+from diffattn.names import BASELINE, KEPT, METRICS
+from diffattn.training.checkpoint import delete_checkpoints
 from diffattn.training.config import Config
 from diffattn.training.curves import plot_history
+from diffattn.training.document import check_document
 from diffattn.training.fit import compile_classifier, evaluate, fit_and_evaluate
 from diffattn.training.settings import keras_defaults
 from diffattn.training.task import Task, get_task
@@ -116,7 +121,7 @@ class Run:
         texts = [texts] if isinstance(texts, str) else list(texts)
         if not texts:
             return np.zeros(0, "float32")
-        strings = tf.data.Dataset.from_tensor_slices(texts)
+        strings = tf.data.Dataset.from_tensor_slices(as_bytes(texts))
         batches = strings.batch(self.config.batch_size)
         probabilities = self.model.predict(batches, verbose=0)
         return probabilities[..., 0] if probabilities.shape[-1] == 1 else probabilities
@@ -208,18 +213,28 @@ def train(
         >>> run.predict(["Not good, but fun.", "Not fun, but good."]).shape
         (2,)
     """
-    if resume is None:
-        config = Config(**settings)
-        check_folder(output)
-    elif settings:
+    if resume is not None and settings:
         raise ValueError(f"resume takes no settings. Received: {', '.join(settings)}")
-    else:
-        folder, config = _reopen(resume)
-    if tensorboard and find_spec("tensorboard") is None:
-        raise UserError("tensorboard is not installed: pip install tensorboard")
-    data = tokenize(config, progress=verbose != 0)
-    if resume is None:
-        folder = _start(output, config)
+    with ExitStack() as stack:
+        if resume is None:
+            config = Config(**settings)
+            check_folder(output)
+        else:
+            folder = _check_unfinished(resume)
+            stack.enter_context(hold(folder))
+            config, finished = _reopen(folder)
+        if tensorboard and find_spec("tensorboard") is None:
+            raise UserError("tensorboard is not installed: pip install tensorboard")
+        if resume is not None and finished:
+            return _finish(finished)
+        data = tokenize(config, progress=verbose != 0)
+        if resume is None:
+            folder = _start(output, config)
+            stack.enter_context(hold(folder))
+        return _train(folder, config, data, tensorboard, verbose)
+
+
+def _train(folder, config, data, tensorboard, verbose):
     callbacks = (
         [keras.callbacks.TensorBoard(folder / "tensorboard")] if tensorboard else []
     )
@@ -258,12 +273,7 @@ def load_run(path: str | os.PathLike) -> Run:
     document = read_json(path / "run.json")
     if not (path / "model.keras").is_file():
         raise RunError(f"{path} is not a whole run: it has no model.keras")
-    try:
-        run = Run(path, Config(**document.pop("config")), **document)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{path / 'run.json'} does not describe a run: {error}"
-        ) from error
+    run = _as_run(path, document)
     version = standardization_of(run.config.data, run.provenance)
     if version != STANDARDIZATION_VERSION:
         raise RunError(
@@ -274,26 +284,51 @@ def load_run(path: str | os.PathLike) -> Run:
     return run
 
 
+def _as_run(path, document):
+    """Make a `Run` of what its run.json says."""
+    try:
+        check_document(document)
+        for name in (*METRICS, "epochs", "kept_epoch"):
+            _ = document["metrics"][name]
+        document = {**document}
+        return Run(path, Config(**document.pop("config")), **document)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path / 'run.json'} does not describe a run: {error}"
+        ) from error
+
+
 def _start(output, config):
-    """Make a new run's folder and write its configuration."""
+    """Make a new run's folder with its configuration; it appears with both at once."""
     name = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
     output = expand(output)
     output.mkdir(parents=True, exist_ok=True)
-    for number in itertools.count(1):
-        run = output / (name if number == 1 else f"{name}-{number}")
-        folder = run.with_name(run.name + UNFINISHED)
-        if run.exists():
-            continue
-        try:
-            folder.mkdir()
-        except FileExistsError:  # another training began in the same second
-            continue
-        write_json(folder / "run.json", {"config": asdict(config)})
-        return folder
+    new = output / f".{name}-{os.getpid()}-{threading.get_ident()}.new"
+    try:
+        new.mkdir()
+        write_json(new / "run.json", {"config": asdict(config)})
+        for number in itertools.count(1):
+            run = output / (name if number == 1 else f"{name}-{number}")
+            folder = run.with_name(run.name + UNFINISHED)
+            if not run.exists() and _rename(new, folder):
+                return folder
+    finally:
+        delete(new)
 
 
-def _reopen(path):
-    """Read an unfinished run's folder and configuration."""
+def _rename(folder, path):
+    """Rename a folder, unless another one with files in it has that name."""
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            return False
+        raise
+    return True
+
+
+def _check_unfinished(path):
+    """Return the path of an unfinished run's folder."""
     path = expand(path)
     if not path.is_dir():
         raise RunError(f"there is no folder {path}")
@@ -301,13 +336,26 @@ def _reopen(path):
         raise RunError(
             f"{path} is not an unfinished run: it does not end in {UNFINISHED}"
         )
+    return path
+
+
+def _reopen(path):
+    """Read an unfinished run's configuration, and the `Run` if all is done but a name.
+
+    A training that was killed in its last moment has left such a run.
+    """
     document = read_json(path / "run.json")
+    if isinstance(document, dict) and "metrics" in document:
+        run = _as_run(path, document)
+        return run.config, run
     try:
-        return path, Config(**document["config"])
+        config = Config(**document["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path / 'run.json'} does not describe a run: {error}"
         ) from error
+    check_at_rest(config)
+    return config, None
 
 
 @keras_defaults()
@@ -319,15 +367,23 @@ def _save(folder, config, result, data, model):
     probability = keras.layers.Activation(activation, name="probability")(logit)
     exported = keras.Model(text, probability, name="from_text")
     exported.save(folder / "model.keras")
-    path = folder.with_name(folder.name.removesuffix(UNFINISHED))
-    run = Run(path, config, **result)
+    run = Run(folder, config, **result)
+    _draw(run, folder / "learning_curves.png")
+    # From here on, resuming only finishes what is left to do.
     write_json(folder / "run.json", run.document())
-    # Rename first: an unfinished run without its checkpoints would start again.
-    folder.rename(path)
-    for checkpoint in path.glob("checkpoint*"):
-        shutil.rmtree(checkpoint)
-    _draw(run, path / "learning_curves.png")
-    return run
+    return _finish(run)
+
+
+def _finish(run):
+    """Delete what only a training needs, and give the run the name of a finished one.
+
+    Each step may be the last before the process is killed: the next call goes on.
+    """
+    delete_checkpoints(run.path)
+    path = run.path.with_name(run.path.name.removesuffix(UNFINISHED))
+    if not _rename(run.path, path):
+        raise RunError(f"{run.path} is whole, but {path} is in the way: rename it")
+    return replace(run, path=path)
 
 
 def _draw(run, path):

@@ -77,7 +77,7 @@ def tokenize(config: Config, progress: bool = False) -> Tokenized:
 
 def _lengthened(vectorizer, texts):
     """The vectorizer with the same vocabulary that cuts none of the texts."""
-    longest = max(len(words) for words in standardized_words(texts))
+    longest = max((len(words) for words in standardized_words(texts)), default=0)
     settings = {**vectorizer.get_config(), "output_sequence_length": max(1, longest)}
     return keras.layers.TextVectorization(**settings)
 

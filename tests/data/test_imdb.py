@@ -1,12 +1,15 @@
+import bz2
 import dataclasses
 import functools
 import hashlib
 import http.server
 import io
+import lzma
 import os
 import socketserver
 import tarfile
 import threading
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -220,7 +223,7 @@ def test_a_damaged_archive_is_refused(small, tmp_path):
     whole = write_archive(tmp_path / "a.tar.gz", small).read_bytes()
     cut = tmp_path / "cut.tar.gz"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"cut\.tar\.gz is not the whole aclImdb"):
+    with pytest.raises(DataError, match=r"cut\.tar\.gz is not a readable archive"):
         load_imdb(cut)
     whole = write_zip(tmp_path / "a.zip", small).read_bytes()
     flipped = bytearray(whole)
@@ -231,6 +234,115 @@ def test_a_damaged_archive_is_refused(small, tmp_path):
         cut.write_bytes(damaged)
         with pytest.raises(DataError, match=r"cut\.tar\.gz is not a readable arch"):
             load_imdb(cut)
+
+
+def in_place_of_a_review(path, make):
+    path.unlink()
+    make(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a POSIX pipe")
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path.name)]
+)
+def test_what_is_no_file_in_a_reviews_place_is_named(make, small, tmp_path):
+    """A pipe would keep the reader waiting for ever."""
+    root = write_folder(tmp_path / "aclImdb", small)
+    in_place_of_a_review(root / "train" / "pos" / "1_2.txt", make)
+    with pytest.raises(DataError, match=r"train/pos/1_2\.txt cannot be read: "):
+        load_imdb(root)
+
+
+def test_a_loop_of_links_in_the_datas_place_is_named(small, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(DataError, match=r"there is no file or folder .*loop"):
+        load_imdb(tmp_path / "loop")
+
+
+BOMB = 2**31  # bytes of zeros in each of the archives below
+
+
+def write_sparse_tar(path):
+    """A review that is a hole: a header that says so, and no content."""
+    entry = tarfile.TarInfo("aclImdb/train/pos/0_9.txt")
+    entry.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(entry.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = f"{BOMB:011o}\0".encode()  # the size when unpacked
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+    path.write_bytes(lzma.compress(bytes(header) + bytes(1024)))
+
+
+def write_long_name(path):
+    """A name of gigabytes, which tarfile reads whole before anything else."""
+    entry = tarfile.TarInfo("././@LongLink")
+    entry.type, entry.size = tarfile.GNUTYPE_LONGNAME, BOMB
+    with bz2.open(path, "wb") as file:
+        file.write(entry.tobuf(tarfile.GNU_FORMAT))
+        for _ in range(64):
+            file.write(bytes(2**20))
+
+
+def write_bzip2(path):
+    """A file of 64 MiB of zeros, which tarfile unpacks at once by itself."""
+    with bz2.open(path, "wb") as file:
+        for _ in range(64):
+            file.write(bytes(2**20))
+
+
+def write_zip_bomb(path):
+    """A review that unpacks to more than its entry says."""
+    name = "train/pos/0_9.txt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, bytes(2**26))
+    content = path.read_bytes()
+    path.write_bytes(content.replace((2**26).to_bytes(4, "little"), b"\x0a\0\0\0"))
+
+
+@pytest.mark.parametrize(
+    "write", [write_sparse_tar, write_long_name, write_bzip2, write_zip_bomb]
+)
+def test_a_bomb_is_refused_in_little_memory(write, small, tmp_path):
+    write(tmp_path / "bomb")
+    assert (tmp_path / "bomb").stat().st_size < 100_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=r"bomb is not (a readable|the )"):
+            load_imdb(tmp_path / "bomb")
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_reviews_are_bounded_together(small, tmp_path, monkeypatch):
+    source = write_archive(tmp_path / "a.tar", small, "w")
+    total = sum(len(text) for files in small.values() for text in files.values())
+    monkeypatch.setattr(data, "_LARGEST_TOGETHER", total)
+    assert len(load_imdb(source).test) == 2 * PER_FOLDER
+    monkeypatch.setattr(data, "_LARGEST_TOGETHER", total - 1)
+    with pytest.raises(DataError, match=f"holds has {total:,} bytes, the most"):
+        load_imdb(source)
+
+
+def test_an_archive_that_unpacks_to_terabytes_is_not_read_through(small, tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as archive:
+        entry = tarfile.TarInfo("README")
+        archive.addfile(entry)
+    entry.size = 2**40
+    path.write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    with pytest.raises(DataError, match=r"it has 1,099,511,628,288 bytes"):
+        load_imdb(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a POSIX pipe")
+def test_an_archive_may_come_through_a_pipe(small, tmp_path):
+    content = write_archive(tmp_path / "a.tar.gz", small).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    writer.start()
+    assert len(load_imdb(tmp_path / "pipe").test) == 2 * PER_FOLDER
+    writer.join()
 
 
 def test_text_that_is_not_utf_8_is_named(small, tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from diffattn import (
 )
 from diffattn.data.order import load_order
 from diffattn.data.standardization import vectorize
+from diffattn.data.texts import standardized_words
 from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 
 
@@ -323,3 +324,32 @@ def test_a_saved_vectorizer_keeps_any_vocabulary(environment, tmp_path):
 def test_invalid_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_vectorizer(**{"texts": ["a"], **arguments})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\ud800", r"texts\[1\] with '\\ud800' at 0"),
+        ("good \udfff", r"texts\[1\] with '\\udfff' at 5"),
+        (None, r"texts\[1\]=None of type NoneType"),
+        (0.5, r"texts\[1\]=0\.5 of type float"),
+    ],
+)
+def test_a_text_that_is_none_is_named(text, message):
+    texts = np.array(["good", text], dtype=object)
+    vectorizer = make_vectorizer(["good"], 10, 3)
+    for function in (
+        lambda: make_vectorizer(texts),
+        lambda: vectorize(vectorizer, texts),
+        lambda: standardized_words(texts),
+    ):
+        with pytest.raises(ValueError, match=message):
+            function()
+
+
+def test_no_texts_give_no_tokens():
+    vectorizer = make_vectorizer(["good"], 10, 3)
+    tokens = vectorize(vectorizer, [])
+    assert tokens.shape == (0, 3)
+    assert tokens.dtype == np.int32
+    assert standardized_words([]) == []

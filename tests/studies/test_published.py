@@ -53,6 +53,53 @@ def test_published_figures_inside_and_outside(tmp_path):
     assert approximation < more < approximation + 5
 
 
+def test_each_figure_is_compared_with_both_bounds(tmp_path):
+    """Some lie below and some above: the interval is computed here from the runs."""
+    configs = grid(["none"], 20)
+    runs = store(tmp_path / "baseline", configs, near_the_row)
+    rows = table_of_published("Published", runs).rows
+    shown = {row[0].removesuffix(", as published"): row[1:] for row in rows[1:]}
+    t = stats.t.ppf(0.975, 19) * np.sqrt(1 + 1 / 20)
+    sides = set()
+    for column, metric in enumerate(METRICS):
+        values = [near_the_row(config)[metric] for config in configs]
+        half = t * np.std(values, ddof=1)
+        for name, figures in PUBLISHED.items():
+            distance = figures[column] - np.mean(values)
+            sides.add("inside" if abs(distance) <= half else np.sign(distance))
+            word = "inside" if abs(distance) <= half else "OUTSIDE"
+            assert shown[name][column] == f"{figures[column]:.4f} {word}"
+    assert sides == {"inside", -1, 1}
+
+
+def test_the_seeds_needed_are_those_for_two_runs_that_share_nothing(tmp_path):
+    """The difference of two runs has twice the variance of one; the power is exact."""
+    configs = grid(["none"], 20)
+
+    def noisy(config):
+        return 0.87 + 0.001 * (config.seed % 5 - 2)
+
+    runs = store(tmp_path / "baseline", configs, noisy)
+    (note,) = [
+        note
+        for note in table_of_published("Published", runs).notes
+        if "in test accuracy" in note
+    ]
+    variance = 2 * np.var([noisy(config) for config in configs], ddof=1)
+    difference = np.ptp(
+        [row[METRICS.index("test_accuracy")] for row in PUBLISHED.values()]
+    )
+
+    def power(count, comparisons):
+        bound = stats.f.isf(0.05 / comparisons, 1, count - 1)
+        return stats.ncf.sf(bound, 1, count - 1, count * difference**2 / variance)
+
+    for pattern, comparisons in ((r"takes (\d+) seeds", 1), (r"\((\d+) when", 5)):
+        count = int(re.search(pattern, note)[1])
+        assert count > 20
+        assert power(count - 1, comparisons) < 0.8 <= power(count, comparisons)
+
+
 @pytest.mark.parametrize(
     "runs", [[0.87], ["MemoryError: "] * 3, [0.87, "MemoryError: "]]
 )

@@ -19,9 +19,11 @@ from distributed import Client, LocalCluster
 from diffattn import load_sample, train
 from diffattn.data import sample
 from diffattn.errors import DataError, ResultError, RunError, UserError
+from diffattn.files import hold
+from diffattn.studies import runner
 from diffattn.studies.grid import grid
 from diffattn.studies.results import read_results, result_path
-from diffattn.studies.runner import _tokenized, run_grid, train_one
+from diffattn.studies.runner import _make_ready, _tokenized, run_grid, train_one
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,35 @@ def test_what_is_there_is_not_trained_again_and_what_is_not_is(results):
     run_grid(configs, results, progress=False)
     assert metrics(results) == before
     assert {path: path.stat().st_mtime_ns for path in times} == times
+
+
+def test_what_a_killed_process_left_beside_its_result_is_deleted(results):
+    """It was killed between writing the one and deleting the other."""
+    unfinished = results / "none-seed-1.unfinished"
+    unfinished.mkdir()
+    (unfinished / "run.json").write_text("{}")
+    before = metrics(results)
+    run_grid(grid(["none"], 2, **SMALL), results, progress=False)
+    assert not unfinished.exists()
+    assert metrics(results) == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such locks")
+def test_a_run_that_another_process_trains_is_left_to_it(tmp_path):
+    config, unfinished = begun(tmp_path)
+    with hold(unfinished), pytest.raises(RunError, match="is in use: another process"):
+        run_grid([config], tmp_path, progress=False)
+    assert (unfinished / "checkpoint-000001").is_dir()
+
+
+def test_a_run_of_other_settings_is_emptied_settings_last(tmp_path, monkeypatch):
+    """Killed halfway, what is left must not pass for the new run's."""
+    _, unfinished = begun(tmp_path)
+    deleted = []
+    monkeypatch.setattr(runner, "delete", deleted.append)
+    _make_ready(unfinished, {"config": {}}, {"fingerprint": "", "name": "sample"})
+    assert deleted[-1] == unfinished / "run.json"
+    assert len(deleted) == 2
 
 
 def test_results_of_other_settings_are_not_mixed(results):

@@ -9,6 +9,7 @@ from diffattn.studies.uncertainty import (
     ALIKE,
     DIFFERS,
     TOO_FEW,
+    Estimate,
     compare,
     estimate,
     predict,
@@ -102,6 +103,37 @@ def test_series_are_compared_by_their_index():
 @pytest.mark.parametrize(("effect", "seeds"), [(0.2, 199), (0.5, 34), (0.8, 15)])
 def test_seeds_needed_agrees_with_the_textbook(effect, seeds):
     assert seeds_needed(-2 * effect, 2) == seeds
+
+
+@pytest.mark.parametrize("comparisons", [2, 3, 10])
+def test_seeds_needed_corrects_for_every_comparison(comparisons):
+    """The power is that of Fisher's noncentral F, with the whole number of them."""
+
+    def power(count):
+        bound = stats.f.isf(0.05 / comparisons, 1, count - 1)
+        return stats.ncf.sf(bound, 1, count - 1, count * 0.7**2)
+
+    count = seeds_needed(0.7, 1, comparisons=comparisons)
+    assert power(count - 1) < 0.8 <= power(count)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_interval_reaches_as_far_as_its_farther_bound(sign):
+    low, high = sorted([sign * -0.03, sign * 0.01])
+    assert Estimate(sign * -0.01, 0.1, low, high, 5).reach == 0.03
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_model_is_alike_only_if_both_bounds_are_within_the_margin(sign):
+    differences = sign * np.array([-0.05, -0.03, 0.01])
+    interval = stats.ttest_1samp(differences, 0).confidence_interval()
+    near, far = sorted(map(abs, interval))
+    assert interval.low < 0 < interval.high
+    for margin, verdict in (((near + far) / 2, TOO_FEW), (far + 1e-9, ALIKE)):
+        compared = compare(
+            by_seed(differences), dict.fromkeys(range(3), 0.0), margin=margin
+        )
+        assert compared.verdict == verdict
 
 
 def test_that_many_seeds_detect_the_difference():

@@ -2,6 +2,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -10,23 +11,29 @@ import pytest
 import reference
 import tensorflow as tf
 from tools import ASCII, answer, worst
-from training_case import SIGNS, SMALL
+from training_case import SIGNS
 
 from diffattn import Config, load_run, load_sample, train
 from diffattn.data import imdb
 from diffattn.data.datasets import load_data
-from diffattn.errors import RunError, UserError
+from diffattn.errors import DataError, ResultError, RunError, UserError
+from diffattn.files import write_json
+from diffattn.studies.results import read_result
+from diffattn.training import run as run_module
 from diffattn.training.fit import fit_and_evaluate
 from diffattn.training.run import _save, _start
 from diffattn.training.tokens import tokenize
 
 pytestmark = pytest.mark.slow
 
+#: The files of a finished run.
+WHOLE = {"model.keras", "run.json", "learning_curves.png"}
+
 
 def test_the_folder_holds_the_whole_run(run):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d", run.path.name)
     files = {file.name for file in run.path.iterdir()}
-    assert files == {"model.keras", "run.json", "learning_curves.png"}
+    assert files == WHOLE
     document = json.loads((run.path / "run.json").read_text())
     assert set(document) == {"config", "history", "metrics", "provenance", "right"}
     assert document["config"]["seed"] == 0
@@ -60,21 +67,138 @@ def test_an_unwritable_output_is_refused_before_the_data_are_read(tmp_path):
         train(output=tmp_path / "file" / "runs", data="not read")
 
 
-def test_an_interruption_while_tidying_up_leaves_a_whole_run(tmp_path, monkeypatch):
-    def interrupted_rmtree(path, **options):
-        path = Path(path)
-        is_checkpoint = path.name.startswith("checkpoint")  # Keras deletes folders too
-        if is_checkpoint and not path.parent.name.endswith(".unfinished"):
-            raise KeyboardInterrupt
-        rmtree(path, **options)
+def interrupt_in(name, monkeypatch):
+    """Interrupt a training at the beginning of one of its last steps."""
 
-    rmtree = shutil.rmtree
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run_module, name, interrupted)
+
+
+@pytest.mark.parametrize("step", ["_draw", "delete_checkpoints", "_rename"])
+def test_an_interruption_at_the_end_leaves_a_run_to_finish(step, tmp_path, monkeypatch):
+    settings = {"attention_type": "none", "epochs": 1}
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "rmtree", interrupted_rmtree)
+        patch.setattr(run_module, "_start", start_in(tmp_path / "a.unfinished"))
+        interrupt_in(step, patch)
         with pytest.raises(KeyboardInterrupt):
-            train(output=tmp_path, verbose=0, **{**SMALL, "epochs": 1})
-    (path,) = tmp_path.iterdir()
-    assert load_run(path).metrics["epochs"] == 1
+            train(output=tmp_path, verbose=0, **settings)
+    if step != "_draw":  # nothing is left to train
+        interrupt_in("fit_and_evaluate", monkeypatch)
+    finished = train(resume=tmp_path / "a.unfinished", verbose=0)
+    assert finished.path == tmp_path / "a"
+    assert {file.name for file in finished.path.iterdir()} == WHOLE
+    loaded = load_run(finished.path)
+    assert loaded.metrics == finished.metrics
+    assert loaded.metrics["epochs"] == 1
+
+
+def start_in(folder):
+    def start(output, config):
+        folder.mkdir()
+        write_json(folder / "run.json", {"config": asdict(config)})
+        return folder
+
+    return start
+
+
+def test_a_run_appears_with_its_settings_or_not_at_all(tmp_path, monkeypatch):
+    """Without them, its folder could be neither resumed nor loaded."""
+
+    def full_disk(path, document):
+        path.write_text("{")
+        raise OSError("No space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "write_json", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            _start(tmp_path, Config())
+    assert list(tmp_path.iterdir()) == []
+    assert [p.name for p in _start(tmp_path, Config()).iterdir()] == ["run.json"]
+
+
+def test_a_finished_run_of_that_name_is_not_overwritten(run, tmp_path):
+    unfinished = tmp_path / "a.unfinished"
+    shutil.copytree(run.path, unfinished)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "note").touch()
+    with pytest.raises(RunError, match=r"is whole, but .*/a is in the way: rename it"):
+        train(resume=unfinished, verbose=0)
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert load_run(train(resume=unfinished).path).metrics == run.metrics
+
+
+WRONG_PARTS = [
+    ("metrics", [1]),
+    ("metrics", None),
+    ("metrics", {"test_loss": float("nan")}),
+    ("metrics", {"test_loss": float("inf")}),
+    ("metrics", {"test_loss": 10**400}),
+    ("metrics", {"test_loss": "0.5"}),
+    ("metrics", {"test_loss": [0.5]}),
+    ("metrics", {"epochs": 0}),
+    ("metrics", {"epochs": 2, "kept_epoch": 3}),
+    ("history", None),
+    ("history", []),
+    ("history", {}),
+    ("history", {"loss": [0.5]}),
+    ("history", {"loss": [0.5], "val_loss": [0.5, 0.5]}),
+    ("history", {"loss": [], "val_loss": []}),
+    ("history", {"loss": ["0.5"], "val_loss": [0.5]}),
+    ("history", {"loss": [0.5], "val_loss": [float("nan")]}),
+    ("provenance", "here"),
+    ("provenance", {"standardization": "2"}),
+    ("right", {"test": "7:"}),
+    ("right", {"test": 7}),
+    ("right", ["test"]),
+    ("tests", {"800 tokens": 0.5}),
+    ("tests", {"800 tokens": {"loss": 0.5}}),
+    ("tests", {"800 tokens": {"loss": 0.5, "accuracy": float("nan")}}),
+    ("parameters", {"attention": {"lag": [[0.5], ["x"]]}}),
+    ("parameters", {"attention": {"lag": float("inf")}}),
+]
+
+
+@pytest.mark.parametrize(("part", "value"), WRONG_PARTS, ids=str)
+def test_a_document_with_wrong_values_is_refused(part, value, run, tmp_path):
+    """By a run and by a result, which have the same parts."""
+    shutil.copy(run.path / "model.keras", tmp_path / "model.keras")
+    document = json.loads((run.path / "run.json").read_text())
+    if isinstance(value, dict) and part == "metrics":
+        value = {**document["metrics"], **value}
+    (tmp_path / "run.json").write_text(json.dumps({**document, part: value}))
+    with pytest.raises(RunError, match=r"run\.json does not describe a run: "):
+        load_run(tmp_path)
+    with pytest.raises(ResultError, match=r"run\.json is not a result: "):
+        read_result(tmp_path / "run.json")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a POSIX pipe")
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path.name)]
+)
+def test_what_is_no_file_in_run_jsons_place_is_named(make, tmp_path):
+    """A pipe would keep the reader waiting for ever."""
+    for name, read in (("a", load_run), ("a.unfinished", resume)):
+        (tmp_path / name).mkdir()
+        make(tmp_path / name / "run.json")
+        with pytest.raises(RunError, match=r"run\.json cannot be read: "):
+            read(tmp_path / name)
+
+
+def resume(path):
+    return train(resume=path, verbose=0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a POSIX pipe")
+def test_a_strangers_run_cannot_keep_one_waiting_for_its_data(run, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    config = {**run.document()["config"], "data": str(tmp_path / "pipe")}
+    (tmp_path / "a.unfinished").mkdir()
+    (tmp_path / "a.unfinished" / "run.json").write_text(json.dumps({"config": config}))
+    with pytest.raises(DataError, match="pipe, are neither a folder nor a file"):
+        train(resume=tmp_path / "a.unfinished")
 
 
 def test_only_an_unfinished_run_can_be_resumed(run, tmp_path):
