@@ -298,8 +298,8 @@ def test_half_precision_survives_large_scores(attention_type, dtype):
     )
     output, weights = attend(*inputs, attention_type)
     assert output.dtype == weights.dtype == dtype
-    # Half a unit in the last place of values up to 100.
-    assert worst(tf.cast(output, "float64"), expected) < 0.5
+    # Two units in the last place of values up to 128: weights and sums are rounded.
+    assert worst(tf.cast(output, "float64"), expected) < 1.0
 
 
 @pytest.mark.parametrize(
