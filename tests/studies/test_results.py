@@ -30,9 +30,11 @@ def test_each_file_is_a_row(tmp_path):
     written = {}
     for config in grid(["none", "differential"], 3):
         figures = {metric: 0.1 * n + config.seed for n, metric in enumerate(METRICS)}
+        epochs = 7 + config.seed
+        losses = [0.7 - epoch / 100 for epoch in range(epochs)]
         written[config] = {
-            "metrics": {**figures, "epochs": 7 + config.seed, "kept_epoch": 2},
-            "history": {"loss": [0.7, 0.6 - config.seed / 100]},
+            "metrics": {**figures, "epochs": epochs, "kept_epoch": 2},
+            "history": {"loss": losses, "val_loss": losses},
             "provenance": {"command": config.command(), "backend": "tensorflow"},
         }
         path = result_path(config, tmp_path)
