@@ -383,7 +383,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
         results = [self.output_projection(output)]
         results += [weights] if return_attention_scores else []
         results += [] if cache is None else [cache]
-        return tuple(results) if len(results) > 1 else results[0]
+        return _one_or_all(results)
 
     def make_cache(self, batch_size: int, max_length: int) -> Any:
         """Make an empty cache, for `call` to decode with.
@@ -565,7 +565,7 @@ class CustomMultiheadAttention(keras.layers.Layer):
             results.append(keras.KerasTensor(shape, dtype=self.compute_dtype))
         if cache is not None:
             results.append(keras.KerasTensor(cache.shape, dtype=cache.dtype))
-        return tuple(results) if len(results) > 1 else results[0]
+        return _one_or_all(results)
 
     def get_config(self) -> dict:
         return {
@@ -644,6 +644,11 @@ def _check_inputs(query_shape, value_shape, key_shape):
             f"Received: key of shape {tuple(key_shape)}, value of shape "
             f"{tuple(value_shape)}"
         )
+
+
+def _one_or_all(results):
+    """The output alone, or with the weights or cache that follow it."""
+    return tuple(results) if len(results) > 1 else results[0]
 
 
 def _first_place(query, key, use_causal_mask, cache, index):

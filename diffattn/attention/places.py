@@ -27,6 +27,11 @@ class Places:
     segment_ids: Any = None
 
 
+def segments_of(places: Places | None) -> Any:
+    """Return the segment ids that a score has to look within, or None."""
+    return None if places is None else places.segment_ids
+
+
 def check_segment_ids(segment_ids: Any, tokens: tuple) -> Any:
     """Return segment ids as an int32 tensor of shape (B, T) or (1, T).
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from diffattn.attention.kernels.products import by_head, dot_products, times
 from diffattn.attention.kernels.shift import previous_in_segment
-from diffattn.attention.places import Places, check_even, rotate
+from diffattn.attention.places import Places, check_even, rotate, segments_of
 from diffattn.attention.registry import Parameter, register
 from diffattn.attention.scores import ScaledDotProduct
 from diffattn.checks import check_int, check_number
@@ -165,7 +165,7 @@ class SmearedKeys(ScaledDotProduct):
         alpha: Any = None,
         places: Places | None = None,
     ) -> tuple[Any, Any]:
-        segments = None if places is None else places.segment_ids
+        segments = segments_of(places)
         share = by_head(ops.sigmoid(alpha))
         past = previous_in_segment(key, 1, segments)
         mixed = share * key + (1 - share) * past
@@ -203,7 +203,7 @@ class MultiToken(ScaledDotProduct):
         kernel: Any = None,
         places: Places | None = None,
     ) -> tuple[Any, Any]:
-        segments = None if places is None else places.segment_ids
+        segments = segments_of(places)
         past = previous_in_segment(key, 1, segments)
         keys = [
             by_head(kernel[:, a, 0]) * key + by_head(kernel[:, a, 1]) * past

@@ -4,6 +4,7 @@ Source of the list: the documentation page "Custom Multi-Head Attention".
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -11,10 +12,12 @@ from keras import ops
 
 from diffattn.attention.backend import without_autocast
 from diffattn.attention.family import WithPrevious, with_previous
+from diffattn.attention.kernels.blocks import ScoresWithGradient
 from diffattn.attention.kernels.cosine import cosines, units
 from diffattn.attention.kernels.distances import (
-    attend_by_l1,
-    attend_by_l2,
+    attend_by_distance,
+    l1_with_gradient,
+    l2_with_gradient,
     minus_l1,
     minus_l2,
 )
@@ -25,7 +28,7 @@ from diffattn.attention.kernels.shift import (
     previous,
     previous_by_head,
 )
-from diffattn.attention.places import Places
+from diffattn.attention.places import Places, segments_of
 from diffattn.attention.product import ProductScore
 from diffattn.attention.registry import (
     REGISTRY,
@@ -208,8 +211,32 @@ class CosineSimilarity(ProductScore):
         return times(q, scale), k
 
 
+class _Distance(Score):
+    """−scale times a distance, which attends in memory linear in the tokens."""
+
+    minus_distance: Callable[[Any, Any], Any]
+    with_gradient: ScoresWithGradient
+
+    def __call__(self, query: Any, key: Any, scale: float) -> Any:
+        return times(self.minus_distance(query, key), scale)
+
+    def attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        *,
+        scale: float,
+        mask: Any,
+        dropout_mask: Any,
+    ) -> Any:
+        return attend_by_distance(
+            self.with_gradient, query, key, value, scale, mask, dropout_mask
+        )
+
+
 @register
-class L1Norm(Score):
+class L1Norm(_Distance):
     """−scale · Σ_c abs(q_ic − k_jc), the negative Manhattan distance.
 
     Source: the documentation's list of scores; see `kernels.distances`.
@@ -221,24 +248,12 @@ class L1Norm(Score):
     cost = "T·S·d absolute differences, no matrix product"
     symmetries = frozenset({"permutation", "joint_translation"})
 
-    def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return times(minus_l1(query, key), scale)
-
-    def attend(
-        self,
-        query: Any,
-        key: Any,
-        value: Any,
-        *,
-        scale: float,
-        mask: Any,
-        dropout_mask: Any,
-    ) -> Any:
-        return attend_by_l1(query, key, value, scale, mask, dropout_mask)
+    minus_distance = staticmethod(minus_l1)
+    with_gradient = staticmethod(l1_with_gradient)
 
 
 @register
-class L2Norm(Score):
+class L2Norm(_Distance):
     """−scale · ‖q_i − k_j‖₂, the negative Euclidean distance.
 
     Source: the documentation's list of scores; see `kernels.distances`.
@@ -250,20 +265,8 @@ class L2Norm(Score):
     cost = "T·S·d squared differences"
     symmetries = frozenset({"permutation", "joint_translation", "rotation"})
 
-    def __call__(self, query: Any, key: Any, scale: float) -> Any:
-        return times(minus_l2(query, key), scale)
-
-    def attend(
-        self,
-        query: Any,
-        key: Any,
-        value: Any,
-        *,
-        scale: float,
-        mask: Any,
-        dropout_mask: Any,
-    ) -> Any:
-        return attend_by_l2(query, key, value, scale, mask, dropout_mask)
+    minus_distance = staticmethod(minus_l2)
+    with_gradient = staticmethod(l2_with_gradient)
 
 
 @register
@@ -296,7 +299,7 @@ class DifferentialSum(WithPrevious, ProductScore):
         coefficient: Any = None,
         places: Places | None = None,
     ) -> Any:
-        segments = None if places is None else places.segment_ids
+        segments = segments_of(places)
         if segments is None and self.is_fixed_with_one_lag(coefficient):
             products = dot_products(query, key, scale)
             return plus_previous(products, self.coefficient, self.lag)
@@ -310,7 +313,7 @@ class DifferentialSum(WithPrevious, ProductScore):
         coefficient: Any = None,
         places: Places | None = None,
     ) -> tuple[Any, Any]:
-        segments = None if places is None else places.segment_ids
+        segments = segments_of(places)
         factor = self.by_head(coefficient)
         query = with_previous(times(query, scale), factor, self.lag, segments)
         return query, with_previous(key, 1.0, self.lag, segments)
@@ -348,7 +351,7 @@ class Differential(WithPrevious):
         coefficient: Any = None,
         places: Places | None = None,
     ) -> Any:
-        segments = None if places is None else places.segment_ids
+        segments = segments_of(places)
 
         def products(q, k):
             return ops.expand_dims(q, 3) * ops.expand_dims(k, 2)
@@ -370,7 +373,7 @@ class Differential(WithPrevious):
         coefficient: Any = None,
         places: Places | None = None,
     ) -> Any:
-        if places is not None and places.segment_ids is not None:
+        if segments_of(places) is not None:
             return None  # the lean form looks back across the borders of segments
         factor = self.by_head(coefficient)
         return attend_per_feature(

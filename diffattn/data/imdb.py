@@ -350,10 +350,7 @@ def _read_zip(path, wanted):
             name = entry.filename.replace("\\", "/")  # some Windows programs write "\"
             if not stat.S_ISLNK(entry.external_attr >> 16) and wanted(name):
                 _check_size(name, entry.file_size)
-                if entry.compress_type not in (
-                    zipfile.ZIP_STORED,
-                    zipfile.ZIP_DEFLATED,
-                ):
+                if entry.compress_type not in _BOUNDED:
                     raise zipfile.BadZipFile(f"{name} is neither stored nor deflated")
                 with archive.open(entry) as file:
                     yield name, file.read(_LARGEST)

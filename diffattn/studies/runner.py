@@ -76,12 +76,10 @@ def run_grid(
     """
     folder = expand(folder)
     _check_distinct(configs, folder)
-    missing = [config for config in configs if not _is_finished(config, folder)]
-    for config in configs:
-        if (
-            config not in missing
-        ):  # killed between writing the one and deleting the other
-            shutil.rmtree(_unfinished(result_path(config, folder)), ignore_errors=True)
+    done = {config for config in configs if _is_finished(config, folder)}
+    for config in done:  # killed between writing the one and deleting the other
+        shutil.rmtree(_unfinished(result_path(config, folder)), ignore_errors=True)
+    missing = [config for config in configs if config not in done]
     if not missing:
         return
     finished = read_folder(folder)

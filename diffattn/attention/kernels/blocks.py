@@ -16,7 +16,10 @@ import keras
 from keras import ops
 
 from diffattn.attention.backend import custom_gradient, exporting, scan_in_turn
-from diffattn.attention.kernels.softmax import masked_softmax
+from diffattn.attention.kernels.softmax import (
+    gradients_through_weights,
+    masked_softmax,
+)
 
 #: Scores that a block may hold, in all heads and batch entries together.
 BLOCK = 2**21
@@ -77,10 +80,10 @@ def attend_in_blocks(
         def backward(sums, block):
             n, queries, attended, g = block
             weights, gradient = weights_of(n, queries)
-            g_o = ops.sum(g * attended, axis=-1, keepdims=True)
-            by_weights = ops.einsum("bhte,bhse->bhts", g, value) - g_o
-            by_queries, by_keys = gradient(weights * by_weights)
-            by_values = ops.einsum("bhts,bhte->bhse", weights, g)
+            by_scores, by_values = gradients_through_weights(
+                weights, attended, value, g
+            )
+            by_queries, by_keys = gradient(by_scores)
             return (sums[0] + by_keys, sums[1] + by_values), by_queries
 
         def gradient(g):

@@ -9,6 +9,7 @@ and backward, the backward pass summing
 over the upstream gradient G in the same way.
 """
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -20,7 +21,11 @@ from diffattn.attention.backend import (
     differentiated_as,
     divide_no_nan,
 )
-from diffattn.attention.kernels.blocks import attend_in_blocks, fits_blocks
+from diffattn.attention.kernels.blocks import (
+    ScoresWithGradient,
+    attend_in_blocks,
+    fits_blocks,
+)
 from diffattn.attention.kernels.sizes import few_terms
 
 #: Terms of a sum that are written out one after the other in a loop's body.
@@ -50,22 +55,31 @@ def _plain_l1(query, key):
     return _plain_sum(_minus_abs, query, key)
 
 
-def _l1_with_gradient(query, key):
+def l1_with_gradient(query: Any, key: Any) -> tuple[Any, Callable]:
+    """Compute `minus_l1` for many terms, and its gradient: a `ScoresWithGradient`."""
+
     def gradient(g):
         return _compiled(_gradients_of_sum, _minus_sign)(query, key, g)
 
     return _compiled(_sum_over_features, _minus_abs)(query, key), gradient
 
 
-_minus_l1 = custom_gradient(_plain_l1)(_l1_with_gradient)
+_minus_l1 = custom_gradient(_plain_l1)(l1_with_gradient)
 
 
-def attend_by_l1(
-    query: Any, key: Any, value: Any, scale: float, mask: Any, dropout_mask: Any
+def attend_by_distance(
+    minus_distance: ScoresWithGradient,
+    query: Any,
+    key: Any,
+    value: Any,
+    scale: float,
+    mask: Any,
+    dropout_mask: Any,
 ) -> Any:
-    """Compute Σ_j A_ij v_j, A the softmax of scale · `minus_l1`, if that is lean.
+    """Compute Σ_j A_ij v_j, A the softmax of scaled distances, if that is lean.
 
     Args:
+        minus_distance: `l1_with_gradient` or `l2_with_gradient`.
         query, key: as for `minus_l1`.
         value: tensor of shape (B, H, S, e).
         scale: a number.
@@ -77,8 +91,7 @@ def attend_by_l1(
     """
     if not fits_blocks(query, key, dropout_mask):
         return None
-    scores_of = _scaled(_l1_with_gradient, scale)
-    return attend_in_blocks(scores_of, query, key, value, mask)
+    return attend_in_blocks(_scaled(minus_distance, scale), query, key, value, mask)
 
 
 def _scaled(scores_of, scale):
@@ -128,7 +141,8 @@ def _plain_gradients_of_l2(query, key, g):
     return _plain_gradients(_itself, query, key, g)
 
 
-def _l2_with_gradient(query, key):
+def l2_with_gradient(query: Any, key: Any) -> tuple[Any, Callable]:
+    """Compute `minus_l2` for many terms, and its gradient: a `ScoresWithGradient`."""
     # The mean, but 0 where there are no keys.
     count = ops.cast(ops.maximum(ops.shape(key)[2], 1), key.dtype)
     middle = ops.sum(key, axis=2, keepdims=True) / count
@@ -163,17 +177,7 @@ def _l2_with_gradient(query, key):
     return scores, gradient
 
 
-_minus_l2 = custom_gradient(_plain_l2)(_l2_with_gradient)
-
-
-def attend_by_l2(
-    query: Any, key: Any, value: Any, scale: float, mask: Any, dropout_mask: Any
-) -> Any:
-    """Compute Σ_j A_ij v_j, A the softmax of scale · `minus_l2`, as `attend_by_l1`."""
-    if not fits_blocks(query, key, dropout_mask):
-        return None
-    scores_of = _scaled(_l2_with_gradient, scale)
-    return attend_in_blocks(scores_of, query, key, value, mask)
+_minus_l2 = custom_gradient(_plain_l2)(l2_with_gradient)
 
 
 def _squared_by_product(query, key):

@@ -72,7 +72,7 @@ def _products(x, y):
     def gradient(g):
         return ops.einsum("bhts,bhsd->bhtd", g, y), ops.einsum("bhts,bhtd->bhsd", g, x)
 
-    return ops.einsum("bhtd,bhsd->bhts", x, y), gradient
+    return dot_products(x, y), gradient
 
 
 def _fused_in_jax(x, y, value):

@@ -98,23 +98,40 @@ def _softmax_and_weigh(scores, value, mask, dropout_mask):
     dtype = scores.dtype
 
     def gradient(g):
-        g_o = ops.sum(g * output, axis=-1, keepdims=True)
-        if dropout_mask is None:
-            # g_i · v_j − g_i · o_i as one matrix product.
-            g_v = _products(
-                ops.concatenate([g, -g_o], axis=-1),
-                ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1),
-            )
-            dropped = weights
-        else:
-            g_v = ops.cast(dropout_mask, g.dtype) * _products(g, value) - g_o
-            dropped = weights * ops.cast(dropout_mask, weights.dtype)
-        return (
-            ops.cast(weights * g_v, dtype),
-            ops.einsum("bhts,bhte->bhse", dropped, g),
+        by_scores, by_value = gradients_through_weights(
+            weights, output, value, g, dropout_mask
         )
+        return ops.cast(by_scores, dtype), by_value
 
     return output, gradient
+
+
+def gradients_through_weights(
+    weights: Any, output: Any, value: Any, g: Any, dropout_mask: Any = None
+) -> tuple[Any, Any]:
+    """Compute the gradients of `softmax_and_weigh` by scores and value.
+
+    Args:
+        weights: A_ij, of shape (B, H, T, S).
+        output: o_i, of shape (B, H, T, e).
+        value, dropout_mask: as for `weigh`.
+        g: the upstream gradient, of the output's shape.
+
+    Returns:
+        Tensors of shapes (B, H, T, S) and (B, H, S, e).
+    """
+    g_o = ops.sum(g * output, axis=-1, keepdims=True)
+    if dropout_mask is None:
+        # g_i · v_j − g_i · o_i as one matrix product.
+        g_v = _products(
+            ops.concatenate([g, -g_o], axis=-1),
+            ops.concatenate([value, ops.ones_like(value[..., :1])], axis=-1),
+        )
+        dropped = weights
+    else:
+        g_v = ops.cast(dropout_mask, g.dtype) * _products(g, value) - g_o
+        dropped = weights * ops.cast(dropout_mask, weights.dtype)
+    return weights * g_v, ops.einsum("bhts,bhte->bhse", dropped, g)
 
 
 def _products(g, value):
