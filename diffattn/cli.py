@@ -6,6 +6,7 @@ Commands that need TensorFlow import it after checking their arguments, so that
 
 import argparse
 import io
+import itertools
 import os
 import re
 import sys
@@ -125,7 +126,17 @@ def _parse(arguments):
                 import_module(name)
         except ModuleNotFoundError as error:
             raise UserError(f"--import {name}: {error}") from error
-    return _parser().parse_args(arguments)
+    parser = _parser()
+    _refuse_two_dashes(parser, sys.argv[1:] if arguments is None else arguments)
+    return parser.parse_args(arguments)
+
+
+def _refuse_two_dashes(parser, arguments):
+    """Refuse --option=--, of which argparse makes an empty list."""
+    for argument in itertools.takewhile(lambda argument: argument != "--", arguments):
+        option, _, value = argument.partition("=")
+        if option.startswith("-") and value == "--":
+            parser.error(f"argument {option}: invalid value: '--'")
 
 
 def _add_import(parser):
