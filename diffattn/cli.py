@@ -121,6 +121,8 @@ def _parse(arguments):
     _add_import(first)
     known, _ = first.parse_known_args(arguments)
     for name in known.modules:
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise UserError(f"--import {name}: this is not the name of a module")
         try:
             with _quiet():
                 import_module(name)
