@@ -1,0 +1,61 @@
+"""Run the campaigns, and store how many inputs each tried and what was found.
+
+python results/run_campaigns.py [PYTEST_ARGUMENT ...]
+"""
+
+import base64
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+from diffattn.files import write_json
+from diffattn.provenance import provenance
+
+ROOT = Path(__file__).parents[1]
+STATISTICS = "hypothesis-statistics-"
+
+
+def read(report):
+    """Read pytest's JUnit report: a dict for each test."""
+    (suite,) = ElementTree.parse(report).getroot()
+    inputs = {
+        item.get("name").removeprefix(STATISTICS): passing_inputs(item.get("value"))
+        for item in suite.iter("property")
+        if item.get("name").startswith(STATISTICS)
+    }
+    for case in suite.iter("testcase"):
+        path = Path(*case.get("classname").split(".")).with_suffix(".py")
+        test = f"{path.as_posix()}::{case.get('name')}"
+        own = {p.get("name"): int(p.get("value")) for p in case.iter("property")}
+        yield {
+            "test": test,
+            "inputs": inputs.get(test),
+            **own,
+            "failed": case.find("failure") is not None,
+            "skipped": case.find("skipped") is not None,
+            "seconds": round(float(case.get("time"))),
+        }
+
+
+def passing_inputs(statistics):
+    """How many inputs passed, from Hypothesis's statistics in Base64."""
+    text = base64.b64decode(statistics).decode()
+    return sum(map(int, re.findall(r"(\d+) passing", text)))
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "tests", "-m", "campaign"]
+        command += ["--hypothesis-profile=long", f"--junitxml={report}"]
+        status = subprocess.run([*command, *sys.argv[1:]], cwd=ROOT).returncode
+        tests = list(read(report))
+    document = {"tests": tests, "provenance": provenance()}
+    write_json(ROOT / "results" / "reliability" / "campaigns.json", document)
+    sys.exit(status)
+
+
+main()
