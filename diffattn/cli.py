@@ -22,7 +22,7 @@ from diffattn.files import check_folder, expand
 from diffattn.names import MODEL_TYPES
 from diffattn.studies import STUDIES
 from diffattn.studies.grid import grid
-from diffattn.training.config import Config
+from diffattn.training.config import Config, setting_type
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -249,11 +249,11 @@ def _flag(name):
 
 def _parsing_options(setting):
     """Return argparse's keyword arguments for one field of Config."""
-    if setting.type is bool:
+    kind = setting_type(setting)
+    if kind is bool:
         return {"action": argparse.BooleanOptionalAction}
-    if setting.type is str:
+    if kind is str:
         return {"metavar": setting.name.removeprefix("attention_").upper()}
-    kind = int if setting.type is int else float
     return {"type": kind, "metavar": "N" if kind is int else "X"}
 
 

@@ -6,7 +6,7 @@ training run. The script's layer had no ``call``, so it trained the mean-pooled 
 six times.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffattn.names import BASELINE, METRICS
 from diffattn.studies.grid import grid
@@ -33,16 +33,17 @@ PUBLISHED = {
 #: The grid with the settings of the published table.
 AS_PUBLISHED = "published/split-0.2"
 
+#: The same, with one order of the reviews for all runs.
+IN_ONE_ORDER = "published/one-order"
+
+_SETTINGS: dict[str, Any] = {"data": "imdb", "early_stopping": False}
+
 _GRIDS = {
     f"published/split-{split}": grid(
-        [BASELINE],
-        seeds,
-        data="imdb",
-        early_stopping=False,
-        validation_split=split,
+        [BASELINE], seeds, validation_split=split, **_SETTINGS
     )
     for split, seeds in ((0.2, 20), (0.5, 5))
-}
+} | {IN_ONE_ORDER: grid([BASELINE], 20, order_seed=0, **_SETTINGS)}
 
 
 def published_frame() -> "DataFrame":

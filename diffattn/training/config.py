@@ -1,9 +1,9 @@
 """The settings of a run: names, defaults, bounds and help texts, in one place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from diffattn.checks import (
     check_choice,
@@ -37,6 +37,11 @@ def _setting(default: Any, help: str, check: Callable | None = None) -> Any:
     return field(
         default=FITTING, metadata={"default": default, "help": help, "check": check}
     )
+
+
+def setting_type(setting: Field) -> Any:
+    """Return the type of a field of `Config`, of ``float | None`` the float."""
+    return (*get_args(setting.type), setting.type)[0]
 
 
 def _check_attention_type(name, value):
@@ -171,6 +176,9 @@ class Config:
     seed: int = _setting(
         0, "of initial weights, order of reviews and dropout", _is_seed
     )
+    order_seed: int | None = _setting(
+        None, "of the order of reviews alone, instead of the seed", _is_seed
+    )
 
     def __post_init__(self):
         dataset = self.dataset
@@ -184,9 +192,7 @@ class Config:
             # Paths and NumPy's numbers have no place in a JSON file, and 1 for True
             # none on a command line.
             if value is not None:
-                # What may also be None is a float.
-                kind: Any = setting.type if isinstance(setting.type, type) else float
-                value = kind(value)
+                value = setting_type(setting)(value)
             object.__setattr__(self, setting.name, value)
         check_heads(self.embed_dim, self.num_heads)
         check_model(

@@ -150,10 +150,11 @@ def training_batches(
         A `tf.data.Dataset` of pairs (tokens, labels).
     """
     tokens, labels = tf.constant(tokens), tf.constant(labels)
+    seed = config.seed if config.order_seed is None else config.order_seed
 
     def one_epoch(epoch):
         order = tf.random.experimental.stateless_shuffle(
-            tf.range(len(labels)), seed=tf.stack([config.seed, epoch])
+            tf.range(len(labels)), seed=tf.stack([seed, epoch])
         )
         return tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
 

@@ -67,6 +67,16 @@ def test_each_epoch_has_every_review_once_in_its_own_order():
     assert np.concatenate([b[0].numpy()[:, 0] for b in later]).tolist() == epochs[2]
 
 
+def test_the_order_may_have_a_seed_of_its_own():
+    def orders(**seeds):
+        config = Config(epochs=2, batch_size=10, **seeds)
+        batches = fit.training_batches(config, np.arange(10), np.zeros(10), 0)
+        return [tokens.numpy().tolist() for tokens, _ in batches]
+
+    assert orders(seed=5) == orders(seed=7, order_seed=5)
+    assert orders(seed=5) != orders(seed=5, order_seed=7)
+
+
 @pytest.mark.parametrize("attention_type", MODEL_TYPES)
 def test_on_the_sample_only_the_differential_types_beat_the_ceiling(
     attention_type, tmp_path
