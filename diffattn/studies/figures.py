@@ -78,7 +78,7 @@ def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Fig
         A `matplotlib.figure.Figure` with an opaque background.
     """
     rows, columns = means.shape
-    figure, axes = new_figure(3.4 + 0.85 * columns, 1 + 0.42 * rows)
+    figure, axes = new_figure(3.4 + columns, 1 + 0.42 * rows)
     image = axes.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto")
     for (row, column), mean in np.ndenumerate(means):
         is_dark = mean < (low + high) / 2
@@ -91,7 +91,7 @@ def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Fig
             color="white" if is_dark else "black",
         )
     axes.set_yticks(range(rows), means.index)
-    axes.set_xticks(range(columns), means.columns.str.replace(", ", ",\n"))
+    axes.set_xticks(range(columns), means.columns.str.replace(", ", ",\n"), fontsize=9)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     figure.colorbar(image, label=label)
