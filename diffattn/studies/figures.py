@@ -78,7 +78,8 @@ def plot_matrix(means: pd.DataFrame, label: str, low: float, high: float) -> Fig
         A `matplotlib.figure.Figure` with an opaque background.
     """
     rows, columns = means.shape
-    figure, axes = new_figure(3.4 + columns, 1 + 0.42 * rows)
+    longest = max(map(len, means.index))
+    figure, axes = new_figure(1.5 + 0.08 * longest + columns, 1 + 0.42 * rows)
     image = axes.imshow(means, cmap="cividis", vmin=low, vmax=high, aspect="auto")
     for (row, column), mean in np.ndenumerate(means):
         is_dark = mean < (low + high) / 2
