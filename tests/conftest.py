@@ -4,6 +4,8 @@ import signal
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A process that crashes says where, those that tests start as well.
+os.environ.setdefault("PYTHONFAULTHANDLER", "1")
 # Figures go to files; no test needs a screen.
 os.environ.setdefault("MPLBACKEND", "agg")
 
