@@ -54,7 +54,9 @@ def main():
         status = subprocess.run([*command, *sys.argv[1:]], cwd=ROOT).returncode
         tests = list(read(report))
     document = {"tests": tests, "provenance": provenance()}
-    write_json(ROOT / "results" / "reliability" / "campaigns.json", document)
+    folder = ROOT / "results" / "reliability"
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "campaigns.json", document)
     sys.exit(status)
 
 
