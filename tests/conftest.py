@@ -15,5 +15,5 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How many inputs a property is tested with: `pytest --hypothesis-profile=long`.
 settings.register_profile("short", max_examples=10, deadline=None, derandomize=True)
-settings.register_profile("long", max_examples=1000, deadline=None, print_blob=True)
+settings.register_profile("long", max_examples=250, deadline=None, print_blob=True)
 settings.load_profile("short")

@@ -1,6 +1,6 @@
 """What holds for any input: drawn at random by Hypothesis, and shrunk where it fails.
 
-`make campaigns` draws a thousand inputs for each type and property, the other commands
+`make campaigns` draws hundreds of inputs for each property and type, the other commands
 a few.
 """
 

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 #: So often is a training killed, and with `make campaigns` 50 times.
-KILLS = max(1, settings.default.max_examples // 20)
+KILLS = max(1, settings.default.max_examples // 5)
 EPOCHS = 30
 
 
