@@ -40,9 +40,11 @@ def table_of_means(title: str, runs: pd.DataFrame) -> Table:
         for label, of_label in runs.groupby("label", sort=False)
     ]
     failed = runs[runs["error"].notna()]
+    has_own_order = runs["config"].map(lambda config: config.order_seed is None).any()
+    order = ", order" if has_own_order else ""
     notes = [
         f"Mean over the seeds ± half its {LEVEL:.0%} interval (Student's t). Initial "
-        "weights, order and dropout change with the seed; the data and their split do "
+        f"weights{order} and dropout change with the seed; the data and their split do "
         "not.",
         *(
             f"Failed: {run.label}, seed {run.seed}: {run.error}"

@@ -28,6 +28,14 @@ def test_means_and_intervals(runs):
     assert "95%" in table.notes[0]
 
 
+def test_the_note_says_what_changes_with_the_seed(runs, tmp_path):
+    (note,) = table_of_means("Means", runs).notes
+    assert "Initial weights, order and dropout change with the seed" in note
+    one_order = store(tmp_path / "one", grid(["none"], 2, order_seed=0), accuracy)
+    (note,) = table_of_means("Means", one_order).notes
+    assert "Initial weights and dropout change with the seed" in note
+
+
 def test_the_verdicts_follow_the_results(runs):
     table = table_of_differences("Differences", runs)
     assert len(table.rows) == 2 * (len(MODEL_TYPES) - 1)
