@@ -126,7 +126,7 @@ def report(runs: "DataFrame") -> "list[Table]":
         runs: the study's, as `diffattn.studies.results.read_results` returns them.
 
     Returns:
-        The list of `diffattn.studies.formatting.Table`.
+        The list of `diffattn.studies.formatting.Table`; what has not run is left out.
 
     Raises:
         ResultError: if a row does not have the settings that its tuning chose.
@@ -134,7 +134,8 @@ def report(runs: "DataFrame") -> "list[Table]":
     from diffattn.studies.primary import tables_of_primary
 
     check_draws(runs)
-    return [*tables_of_primary(runs), _table_of_order(runs), _table_of_tuning(runs)]
+    tables = [*tables_of_primary(runs), _table_of_order(runs), _table_of_tuning(runs)]
+    return [table for table in tables if table.rows]
 
 
 def _table_of_order(runs):
@@ -151,6 +152,8 @@ def _table_of_order(runs):
             runs[runs["grid"] == f"{words}/{_folder(model)}"]
             for words in (ORDERED, SHUFFLED)
         )
+        if not len(ordered) + len(shuffled):
+            continue
         worth = compare_answers(ordered, shuffled)
         rows.append(
             [

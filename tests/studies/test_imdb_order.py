@@ -34,6 +34,13 @@ def test_the_best_draw_is_that_of_the_highest_validation_accuracy(tmp_path):
     assert best_draws(without) == {}
 
 
+def test_only_what_has_run_is_reported(tmp_path):
+    store_tuning(tmp_path, best=2)
+    (tuning,) = STUDY.report(read_results(tmp_path))
+    assert tuning.title == "IMDB: tuning on the validation set"
+    assert {row[0] for row in tuning.rows} == {label(model) for model, _ in ROWS}
+
+
 def test_another_draw_than_the_best_is_an_error(tmp_path, monkeypatch):
     store_tuning(tmp_path, best=2)
     runs = read_results(tmp_path)
