@@ -27,12 +27,8 @@ class Touches:
 def test_a_model_that_carries_code_is_refused_and_the_code_does_not_run(run, tmp_path):
     proof = str(tmp_path / "proof")
 
-    def touch(x):
-        import os
-
-        os.makedirs(proof, exist_ok=True)
-        return x
-
+    # Only a lambda is stored as code; a function is stored by its name.
+    touch = lambda x: (__import__("os").makedirs(proof, exist_ok=True), x)[1]  # noqa: E731
     text = keras.Input((), dtype="string")
     folder = shutil.copytree(run.path, tmp_path / "run")
     lambdas = keras.layers.Lambda(touch, output_shape=())
