@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -65,9 +64,12 @@ def call_main(capsys, *arguments, status=None):
     "command", [[], ["train"], ["evaluate"], ["predict"], ["table"]]
 )
 def test_help_answers_in_under_a_second(command):
-    started = time.monotonic()
+    """Of the processor's time: another test may run beside this one."""
+    before = os.times()
     answer = diffattn(*command, "--help")
-    assert time.monotonic() - started < 1
+    after = os.times()
+    used = after.children_user - before.children_user
+    assert used + after.children_system - before.children_system < 1
     assert answer.returncode == 0
     assert answer.stdout.startswith("usage: diffattn")
 
