@@ -34,7 +34,8 @@ def read(report):
             "test": test,
             "inputs": inputs.get(test),
             **own,
-            "failed": case.find("failure") is not None,
+            # An error is one of a fixture, before the test or after it.
+            "failed": any(case.find(kind) is not None for kind in ("failure", "error")),
             "skipped": case.find("skipped") is not None,
             "seconds": round(float(case.get("time"))),
         }

@@ -94,7 +94,7 @@ def same(one, other):
 @example(0.0)
 def test_an_archive_that_is_cut_anywhere_is_refused_or_the_same(share):
     with small_archive() as path:
-        whole = load_or_refuse(path)
+        whole = load_imdb(path, validation_split=0.5)
         content = path.read_bytes()
         path.write_bytes(content[: int(share * len(content))])
         cut = load_or_refuse(path)
@@ -104,7 +104,7 @@ def test_an_archive_that_is_cut_anywhere_is_refused_or_the_same(share):
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_an_archive_with_any_damaged_byte_is_refused_or_the_same(share, change):
     with small_archive() as path:
-        whole = load_or_refuse(path)
+        whole = load_imdb(path, validation_split=0.5)
         content = bytearray(path.read_bytes())
         content[int(share * len(content))] ^= change
         path.write_bytes(content)
@@ -134,7 +134,7 @@ NAME = st.lists(PART, min_size=1, max_size=5).map("/".join)
 def test_hostile_members_are_passed_over_or_refused_and_write_nothing(members, first):
     """Paths that climb out, links, devices and second copies, before and behind."""
     with small_archive() as path:
-        whole = load_or_refuse(path)
+        whole = load_imdb(path, validation_split=0.5)
         with tarfile.open(path) as archive:
             own = [(m, archive.extractfile(m)) for m in archive if m.isfile()]
             own = [(m, file.read()) for m, file in own]
