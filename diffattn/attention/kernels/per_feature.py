@@ -17,7 +17,9 @@ So output and gradient need nothing of the T × S weights but a few sums: over t
 keys on the way forward, over the queries on the way back. Where all weights are few,
 they are taken at once, else for a block of features at a time, in one of two ways:
 
-- Whatever the scores are, the block's weights are computed, used and forgotten.
+- Whatever the scores are, the block's weights are computed, used and forgotten. The
+  way back knows the logarithm of each sum Σ_j exp(s_ij) and takes them as
+  exp(s_ij − log Σ_j exp(s_ij)), without another pass for their largest and their sum.
 - Where a block's scores differ little from one another, the sums come from a series
   (`series`).
 
@@ -42,7 +44,7 @@ from diffattn.attention.backend import (
 from diffattn.attention.kernels import series
 from diffattn.attention.kernels.shift import previous_by_head
 from diffattn.attention.kernels.sizes import few_terms
-from diffattn.attention.kernels.softmax import LOWEST, masked_softmax
+from diffattn.attention.kernels.softmax import LOWEST
 from diffattn.attention.shapes import dtype_of_scores
 
 #: Scores that a block may hold: many enough to keep the cores busy, few enough to
@@ -100,8 +102,8 @@ def _plain_output(x, y, v, mask, dropout_mask):
 def _output(few, x, y, v, mask, dropout_mask):
     """The output (B, H, d, T) for x (B, H, d, 2, T), y (B, H, d, 2, S), v (B, H, d, S).
 
-    In `forward` are o_i and ∂o_i/∂x_i as (B, H, d, 3, T), in `backward` ∂L/∂v_j and
-    ∂L/∂y_j as (B, H, d, 3, S).
+    In `forward` are o_i, ∂o_i/∂x_i and log Σ_j exp(s_ij) as (B, H, d, 4, T), in
+    `backward` ∂L/∂v_j and ∂L/∂y_j as (B, H, d, 3, S).
     """
 
     def sums(direction, *tensors):
@@ -111,10 +113,14 @@ def _output(few, x, y, v, mask, dropout_mask):
         return run(*tensors, mask, dropout_mask)
 
     forward = sums(_forward, x, y, v)
-    o, covariance = forward[..., 0, :], forward[..., 1:, :]
+    o, covariance, log_total = (
+        forward[..., 0, :],
+        forward[..., 1:3, :],
+        forward[..., 3, :],
+    )
 
     def gradient(g):
-        backward = sums(_backward, x, y, v, o, g)
+        backward = sums(_backward, x, y, v, o, g, log_total)
         return g[..., None, :] * covariance, backward[..., 1:, :], backward[..., 0, :]
 
     return o, gradient
@@ -160,9 +166,9 @@ def _at_once(direction, *tensors):
         rest = ops.shape(z)[2:]
         return _joined(ops.broadcast_to(z[:, :, None], (*features, *rest)))
 
-    x, y, *others = map(_joined, tensors)
-    sums = _exact_sums(direction, x, y, pairs(mask), pairs(dropout_mask))
-    result = direction(sums, x, y, *others)
+    result = _through_weights(
+        direction, pairs(mask), pairs(dropout_mask), *map(_joined, tensors)
+    )
     return ops.reshape(result, (*features, *ops.shape(result)[1:]))
 
 
@@ -188,7 +194,7 @@ def _in_blocks(direction, *tensors):
     blocks_in_a_group = in_a_group // features
     number = batch * groups * blocks_in_a_group
     degrees = series.degrees_for(mask, dropout_mask, y.shape[4])
-    length = queries if direction is _forward else keys
+    shape = (4, queries) if direction is _forward else (3, keys)
 
     def pairs(n):
         """Mask and dropout of block n, each of shape (1, T or 1, S) or None."""
@@ -198,14 +204,14 @@ def _in_blocks(direction, *tensors):
         ]
 
     def of_block(block):
-        n, x, y, *others = block
-        return _dispatch(direction, x, y, others, *pairs(n), degrees)
+        n, *tensors = block
+        return _dispatch(direction, tensors, *pairs(n), degrees)
 
     blocks = [ops.reshape(z, (number, features, *ops.shape(z)[3:])) for z in tensors]
     result = map_in_turn(
-        of_block, (ops.arange(number, dtype="int32"), *blocks), (features, 3, length)
+        of_block, (ops.arange(number, dtype="int32"), *blocks), (features, *shape)
     )
-    return ops.reshape(result, (batch, heads, dim, 3, length))
+    return ops.reshape(result, (batch, heads, dim, *shape))
 
 
 def _features_in_a_block(features, queries, keys):
@@ -238,37 +244,24 @@ def _of_head(pairs, batch, head):
     return ops.take(ops.reshape(pairs, (-1, *rest)), n, axis=0)[None]
 
 
-def _forward(sums, x, y, v):
-    """o_i and ∂o_i/∂x_i, as (n, 3, T)."""
-    found = sums(_stack(v, v[:, None] * y), y)
-    o = found[:, :1]
-    return ops.concatenate([o, found[:, 1:3] - o * found[:, 3:]], axis=1)
-
-
-def _backward(sums, x, y, v, o, g):
-    """∂L/∂v_j and ∂L/∂y_j, as (n, 3, S)."""
-    found = sums(_stack(g, g[:, None] * x), (g * o)[:, None] * x)
-    dy = v[:, None] * found[:, 1:3] - found[:, 3:]
-    return ops.concatenate([found[:, :1], dy], axis=1)
-
-
-def _stack(one, two):
-    return ops.concatenate([one[:, None], two], axis=1)
-
-
-def _dispatch(direction, x, y, others, mask, dropout_mask, degrees):
+def _dispatch(direction, tensors, mask, dropout_mask, degrees):
     """`_forward` or `_backward`, by the lowest degree that will do or by weights."""
+    x, y, *_ = tensors
+    # XLA compiles anew for every length, so that it has to be known.
+    known = None not in (x.shape[2], y.shape[2])
+    through_weights = (
+        _compiled_weights(direction) if known else partial(_through_weights, direction)
+    )
 
     def exact():
-        sums = _exact_sums(direction, x, y, mask, dropout_mask)
-        return direction(sums, x, y, *others)
+        return through_weights(mask, dropout_mask, *tensors)
 
     if not degrees:
         return exact()
     *centered, largest = compiled(series.center)(x, y, mask)
     reach = np.array([series.reach(degree, x.dtype) for degree in degrees])
     by_degree = [
-        partial(_compiled_series(direction, degree), *centered, x, y, *others)
+        partial(_compiled_series(direction, degree), *centered, *tensors)
         for degree in degrees
     ]
     enough = ops.sum(ops.cast(largest > ops.cast(reach, x.dtype), "int32"))
@@ -279,27 +272,94 @@ def _dispatch(direction, x, y, others, mask, dropout_mask, degrees):
 def _compiled_series(direction, degree):
     """`_forward` or `_backward` by the series to a degree, compiled."""
 
-    def by_moments(xi, eta, w, x, y, *others):
-        over_keys = direction is _forward
-        sums = series.sums_by_moments(xi, eta, w, degree, over_keys=over_keys)
-        return direction(sums, x, y, *others)
+    def by_moments(xi, eta, w, offset, *tensors):
+        sums_from = partial(series.sums_by_moments, xi, eta, w, offset, degree)
+        return direction(sums_from, *tensors)
 
     return compiled(by_moments)
 
 
-def _exact_sums(direction, x, y, mask, dropout_mask):
-    """Return a function that sums rows over the weights A_ij, through the weights.
+@cache
+def _compiled_weights(direction):
+    return compiled(partial(_through_weights, direction))
 
-    The function takes the rows whose weights dropout multiplies with kept_ij, and
-    the rows whose weights it does not.
+
+def _through_weights(direction, mask, dropout_mask, *tensors):
+    """`_forward` or `_backward` through the weights."""
+    x, y, *_ = tensors
+    return direction(partial(_exact_sums, x, y, mask, dropout_mask), *tensors)
+
+
+def _forward(sums_from, x, y, v):
+    """o_i, ∂o_i/∂x_i and log Σ_j exp(s_ij), as (n, 4, T)."""
+    sums, log_total = sums_from(None)
+    found = sums(_stack(v, v[:, None] * y), y)
+    o = found[:, :1]
+    covariance = found[:, 1:3] - o * found[:, 3:]
+    return ops.concatenate([o, covariance, log_total], axis=1)
+
+
+def _backward(sums_from, x, y, v, o, g, log_total):
+    """∂L/∂v_j and ∂L/∂y_j, as (n, 3, S)."""
+    sums, _ = sums_from(log_total[:, None])
+    found = sums(_stack(g, g[:, None] * x), (g * o)[:, None] * x)
+    dy = v[:, None] * found[:, 1:3] - found[:, 3:]
+    return ops.concatenate([found[:, :1], dy], axis=1)
+
+
+def _stack(one, two):
+    return ops.concatenate([one[:, None], two], axis=1)
+
+
+def _exact_sums(x, y, mask, dropout_mask, log_total):
+    """Return a function that sums rows over the weights A_ij, and log Σ_j exp(s_ij).
+
+    Without the latter it sums over the keys, Σ_j A_ij u_j; with it, of shape
+    (n, 1, T), over the queries, Σ_i A_ij u_i. The function takes the rows whose
+    weights dropout multiplies with kept_ij, and the rows whose weights it does not.
     """
-    over = "nts,nms->nmt" if direction is _forward else "nts,nmt->nms"
-    weights = masked_softmax(ops.einsum("nct,ncs->nts", x, y), mask, axis=2)
+    over_keys = log_total is None
+    if over_keys:
+        mask, dropout_mask = _swapped(mask), _swapped(dropout_mask)
+        scores = _products(y, x)
+    else:
+        scores = _products(x, y)
+    if mask is not None:
+        scores = ops.where(mask, scores, LOWEST)
+    if over_keys:
+        shift = ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
+    else:
+        shift = _swapped(log_total)
+    weights = ops.exp(scores - shift)
+    if mask is not None:
+        weights = ops.where(mask, weights, 0)
+    total = 1.0
+    if over_keys:
+        total = ops.sum(weights, axis=1, keepdims=True)
+        # 0 where there is nothing to attend to, and then every sum is 0.
+        total = ops.where(total > 0, total, 1)
+        log_total = shift + ops.log(total)
+
+    def sum_up(weights, rows):
+        return ops.einsum("nmu,nuk->nmk", rows, weights) / total
 
     def sums(dropped, plain):
         if dropout_mask is None:
-            return ops.einsum(over, weights, ops.concatenate([dropped, plain], axis=1))
-        dropped = ops.einsum(over, weights * dropout_mask, dropped)
-        return ops.concatenate([dropped, ops.einsum(over, weights, plain)], axis=1)
+            return sum_up(weights, ops.concatenate([dropped, plain], axis=1))
+        dropped = sum_up(weights * dropout_mask, dropped)
+        return ops.concatenate([dropped, sum_up(weights, plain)], axis=1)
 
-    return sums
+    return sums, log_total
+
+
+def _products(x, y):
+    """x_i · y_j, as (n, T, S).
+
+    Written out: XLA makes one loop of it and the exponential. What a sum goes over is
+    the first of both axes, so that processors take many entries of the other at a time.
+    """
+    return x[:, 0, :, None] * y[:, 0, None] + x[:, 1, :, None] * y[:, 1, None]
+
+
+def _swapped(pairs):
+    return None if pairs is None else ops.swapaxes(pairs, 1, 2)

@@ -40,31 +40,34 @@ def degrees_for(mask: Any, dropout_mask: Any, keys: int | None) -> tuple[int, ..
 
 
 def sums_by_moments(
-    xi: Any, eta: Any, w: Any, degree: int, *, over_keys: bool
-) -> Callable[[Any, Any], Any]:
-    """Return a function that sums rows over the weights A_ij, by the series.
+    xi: Any, eta: Any, w: Any, offset: Any, degree: int, log_total: Any
+) -> tuple[Callable[[Any, Any], Any], Any]:
+    """Return a function that sums rows over the weights A_ij, and log Σ_j exp(s_ij).
 
     Args:
-        xi, eta, w: what `center` returns.
+        xi, eta, w, offset: what `center` returns.
         degree: at which the series ends.
-        over_keys: whether it sums Σ_j A_ij u_j, else Σ_i A_ij u_i.
+        log_total: None, and it sums Σ_j A_ij u_j; or what it has returned for that,
+            of shape (n, 1, T), and it sums Σ_i A_ij u_i.
 
     Returns:
-        A function of two tensors of rows (n, m, S) or (n, m, T), as `exact_sums` in
-        `per_feature` takes them; without dropout there is no difference between them.
+        A function of two tensors of rows (n, m, S) or (n, m, T), as `_exact_sums` in
+        `per_feature` has it; without dropout there is no difference between them.
+        And log Σ_j exp(s_ij), of shape (n, 1, T).
     """
     psi, phi = _powers(xi, degree), _powers(eta, degree) * w
+    # On the way back too: where the offset is large, its logarithm has lost digits.
     total = _expand(psi, _moments(phi, ops.ones_like(w)))
     # 0 where there is nothing to attend to, and then every sum is 0.
     total = ops.where(total > 0, total, 1)
 
     def sums(dropped, plain):
         rows = ops.concatenate([dropped, plain], axis=1)
-        if over_keys:
+        if log_total is None:
             return _expand(psi, _moments(phi, rows)) / total
         return _expand(phi, _moments(psi, rows / total))
 
-    return sums
+    return sums, ops.log(total) + offset
 
 
 def _moments(basis, rows):
@@ -75,7 +78,7 @@ def _expand(basis, moments):
     return ops.einsum("npt,npm->nmt", basis, moments)
 
 
-def center(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
+def center(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Center a block's x and y, and follow what that makes of exp(x_i · y_j).
 
     About a middle x̄ of the queries, exp(x_i · y_j) = exp((x_i − x̄) · y_j) w_j with
@@ -85,25 +88,29 @@ def center(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any, Any]:
     that a small error of the exponential stays small against the sum.
 
     Returns:
-        (ξ, η, w, largest): ξ of shape (n, 2, T) within [−1, 1], η of shape
+        (ξ, η, w, offset, largest): ξ of shape (n, 2, T) within [−1, 1], η of shape
         (n, 2, S), w of shape (n, 1, S) with largest entry 1 and 0 at masked
-        keys, and the largest that |ξ_i · η_j| can be in the block.
+        keys, offset of shape (n, 1, T) with exp(x_i · y_j) =
+        exp(ξ_i · η_j + offset_i) w_j, and the largest that |ξ_i · η_j| can be in the
+        block.
     """
     low, high = ops.min(x, -1, keepdims=True), ops.max(x, -1, keepdims=True)
     middle, radius = (low + high) / 2, (high - low) / 2
     w = ops.sum(middle * y, axis=1, keepdims=True)
     if mask is not None:
         w = ops.where(mask, w, LOWEST)
-    w = ops.exp(w - ops.max(w, -1, keepdims=True))
+    top = ops.max(w, -1, keepdims=True)
+    w = ops.exp(w - top)
     if mask is not None:
         w = ops.where(mask, w, 0)
     total = ops.sum(w, -1, keepdims=True)
     mean = ops.sum(w * y, -1, keepdims=True) / ops.where(total > 0, total, 1)
+    offset = top + ops.sum((x - middle) * mean, axis=1, keepdims=True)
     xi = (x - middle) / ops.where(radius > 0, radius, 1)
     eta = (y - mean) * radius
     if mask is not None:
         eta = ops.where(mask, eta, 0)
-    return xi, eta, w, ops.max(ops.sum(ops.max(ops.abs(eta), -1), -1))
+    return xi, eta, w, offset, ops.max(ops.sum(ops.abs(eta), 1))
 
 
 def _terms(degree):

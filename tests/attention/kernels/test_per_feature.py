@@ -80,10 +80,10 @@ def test_blocks_fit_lengths_that_are_known_only_then(lengths, monkeypatch):
     monkeypatch.setattr(per_feature, "BLOCK", block)
     sizes = []
 
-    def record(direction, x, y, *masks):
+    def record(x, y, *others):
         numbers = tf.shape(x)[1], tf.shape(x)[0], tf.shape(x)[2], tf.shape(y)[2]
         tf.py_function(lambda *n: sizes.append([int(i) for i in n]), numbers, [])
-        return exact(direction, x, y, *masks)
+        return exact(x, y, *others)
 
     exact = per_feature._exact_sums
     monkeypatch.setattr(per_feature, "_exact_sums", record)
@@ -104,7 +104,7 @@ def test_small_scores_need_no_weights(monkeypatch):
     def weights(*_):
         raise AssertionError("the weights were computed")
 
-    monkeypatch.setattr(per_feature, "_exact_sums", weights)
+    monkeypatch.setattr(per_feature, "_compiled_weights", lambda direction: weights)
     expected, _ = reference.attend(*qkv(1e-3), "differential")
     assert worst(lean(*qkv(1e-3, "float32")), expected) < 1e-6
     with pytest.raises(AssertionError, match="were computed"):
@@ -117,5 +117,5 @@ def test_masked_keys_need_no_weights_however_far_they_are(monkeypatch):
     expected, _ = reference.attend(*qkv(1e-3), "differential", mask=mask)
     q, k, v = qkv(1e-3, "float32")
     k[:, :, S // 2 :] = 1e6
-    monkeypatch.setattr(per_feature, "_exact_sums", None)
+    monkeypatch.setattr(per_feature, "_compiled_weights", lambda direction: None)
     assert worst(lean(q, k, v, mask), expected) < 1e-6
