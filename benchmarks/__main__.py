@@ -1,6 +1,6 @@
 """Measure all attention types and their peers side by side, and say what got worse.
 
-python -m benchmarks [steps] [growth] [pipeline]
+python -m benchmarks [PLAN ...]
 """
 
 import argparse
@@ -91,7 +91,7 @@ def measure(what):
     """One measurement in a process of its own; an error where it fails."""
     options = [
         f"--{key}={what[key]}"
-        for key in ("batch", "tokens", "embed-dim")
+        for key in ("batch", "tokens", "embed-dim", "spread")
         if key in what
     ]
     answer = subprocess.run(

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from benchmarks.plan import BROADCAST, KERAS
+from benchmarks.plan import BROADCAST, KERAS, THROUGH_WEIGHTS
 from benchmarks.sizes import EMBEDDING, HEADS, VOCABULARY
+from diffattn.attention.kernels import series
 from diffattn.attention.layer import CustomMultiheadAttention
 from diffattn.attention.scores import previous
 from diffattn.names import MODEL_TYPES
@@ -72,18 +73,28 @@ def broadcast(attention_type):
     )
 
 
+def through_weights(tokens, embed_dim):
+    """`differential` without its series, whatever the scores are."""
+    series.DEGREES = ()
+    return ours("differential")(tokens, embed_dim)
+
+
 BUILDERS = {
     **{name: ours(name) for name in MODEL_TYPES},
+    THROUGH_WEIGHTS: through_weights,
     KERAS: with_attention(keras_attention),
     **{f"broadcast {name}": broadcast(name) for name in BROADCAST},
 }
 
 
-def make_step(name, batch, tokens, embed_dim):
+def make_step(name, batch, tokens, embed_dim, spread):
     """A function that trains on the same batch once."""
     keras.utils.set_random_seed(0)
     model = compile_classifier(BUILDERS[name](tokens, embed_dim))
     rng = np.random.default_rng(0)
+    if spread is not None:
+        embeddings = model.weights[0]
+        embeddings.assign(rng.normal(0, spread, embeddings.shape))
     x = rng.integers(0, VOCABULARY, (batch, tokens)).astype("int32")
     y = rng.integers(0, 2, (batch, 1)).astype("float32")
     return lambda: model.train_on_batch(x, y)

@@ -10,11 +10,14 @@ import resource
 import statistics
 import sys
 import time
+from importlib import import_module
 
 from benchmarks.sizes import BATCH, EMBED_DIM, TOKENS
 
 WARM_UP = 2
 STEPS, SECONDS = 15, 10.0  # as many steps, but no longer, and 3 at the least
+#: The module of a case, by its first word; `keras_cases` for all others.
+MODULES = {word: f"benchmarks.{word}_cases" for word in ("torch", "layer", "kernel")}
 
 
 def memory():
@@ -50,13 +53,18 @@ def main():
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--tokens", type=int, default=TOKENS)
     parser.add_argument("--embed-dim", type=int, default=EMBED_DIM)
+    parser.add_argument(
+        "--spread",
+        type=float,
+        help="standard deviation of the embedding; by default as it is initialized",
+    )
     args = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if args.case.startswith("torch "):
-        from benchmarks.torch_cases import make_step
-    else:
-        from benchmarks.keras_cases import make_step
-    step = make_step(args.case, args.batch, args.tokens, args.embed_dim)
+    word = args.case.split()[0]
+    module = import_module(MODULES.get(word, "benchmarks.keras_cases"))
+    step = module.make_step(
+        args.case, args.batch, args.tokens, args.embed_dim, args.spread
+    )
     print(json.dumps(measure(step)))
 
 

@@ -14,6 +14,14 @@ ONE_HEAD = "torch one head a feature"
 #: The broadcast formulas need tens of gigabytes at the documented batch.
 SMALL_BATCH = 4
 BROADCAST = ("l1_norm", "l2_norm", "differential")
+DOT = "scaled_dot_product"
+THROUGH_WEIGHTS = "differential through weights"
+#: Standard deviations of the embedding: as trained layers have it, and wider.
+SPREADS = (1, 10, 100)
+#: Texts that are long, one at a time.
+SHORTER, LONGER = 2000, 4000
+#: What the fused attention of other backends is compared with.
+FUSED = (DOT, "differentialSum")
 
 
 def steps():
@@ -29,7 +37,74 @@ def steps():
     ]
 
 
-def _sizes(cases, batch=BATCH, tokens=TOKENS, embed_dim=EMBED_DIM, rounds=ROUNDS):
+def spreads():
+    """A step of `differential` where its scores are as spread as in trained layers."""
+    cases = (DOT, "differential", THROUGH_WEIGHTS)
+    return [what for spread in SPREADS for what in _sizes(cases, spread=spread)]
+
+
+def lengths():
+    """A step with one long text, the embedding of unit scale."""
+    torch = bool(find_spec("torch"))
+    often = (DOT, "differentialSum", "differential", *TORCH[:1] * torch)
+    once = [name for name in ATTENTION_TYPES if name not in often]
+    distance = ("l1_norm", *TORCH[1:2] * torch)
+    one_text = {"batch": 1, "spread": 1}
+    return [
+        *_sizes(often, tokens=SHORTER, **one_text),
+        *_sizes(often, tokens=LONGER, **one_text),
+        *_sizes(distance, tokens=SHORTER, **one_text),
+        *(
+            what
+            for tokens in (SHORTER, LONGER)
+            for what in _sizes(once, tokens=tokens, rounds=1, **one_text)
+            if not (what["case"] in distance and tokens == SHORTER)
+        ),
+    ]
+
+
+def layer():
+    """The layer alone: under an eager tape, and a token with the cache."""
+    return [
+        *_sizes(
+            [f"layer {w} {n}" for n in ATTENTION_TYPES for w in ("eager", "function")],
+            batch=1,
+            tokens=SHORTER,
+            embed_dim=64,
+            rounds=1,
+        ),
+        *_sizes(
+            [f"layer {w} {n}" for n in ATTENTION_TYPES for w in ("token", "whole")],
+            batch=1,
+            tokens=SHORTER,
+            rounds=1,
+        ),
+    ]
+
+
+def kernels():
+    """Attention alone, on JAX and PyTorch, beside the fused one that they have."""
+    backends = [name for name in ("jax", "torch") if find_spec(name)]
+    return _sizes(
+        [
+            f"kernel {backend} {whose} {name}"
+            for backend in backends
+            for name in FUSED
+            for whose in ("ours", "fused")
+        ],
+        batch=1,
+        tokens=LONGER,
+    )
+
+
+def _sizes(
+    cases,
+    batch=BATCH,
+    tokens=TOKENS,
+    embed_dim=EMBED_DIM,
+    rounds=ROUNDS,
+    **more,
+):
     return [
         {
             "program": "benchmarks.measure",
@@ -37,6 +112,7 @@ def _sizes(cases, batch=BATCH, tokens=TOKENS, embed_dim=EMBED_DIM, rounds=ROUNDS
             "batch": batch,
             "tokens": tokens,
             "embed-dim": embed_dim,
+            **more,
             "round": round_,
         }
         for round_ in range(rounds)
@@ -70,4 +146,12 @@ def pipeline():
     ]
 
 
-PLANS = {"steps": steps, "growth": growth, "pipeline": pipeline}
+PLANS = {
+    "steps": steps,
+    "spreads": spreads,
+    "lengths": lengths,
+    "layer": layer,
+    "kernels": kernels,
+    "growth": growth,
+    "pipeline": pipeline,
+}

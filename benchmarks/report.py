@@ -1,8 +1,21 @@
 """From measurements to tables, and to what got worse."""
 
 import json
+from typing import NamedTuple
 
-from benchmarks.plan import BROADCAST, KERAS, SMALL_BATCH
+from benchmarks.plan import (
+    BROADCAST,
+    DOT,
+    FUSED,
+    KERAS,
+    LONGER,
+    ONE_HEAD,
+    SHORTER,
+    SMALL_BATCH,
+    SPREADS,
+    THROUGH_WEIGHTS,
+    TORCH,
+)
 from benchmarks.sizes import BATCH, EMBED_DIM, TOKENS
 from diffattn import ATTENTION_TYPES
 from diffattn.costs import growth, ratio
@@ -11,42 +24,141 @@ from diffattn.files import write_json
 #: A ratio that is larger than the reference's by more than this share got worse.
 TOLERANCE = {"time": 0.25, "memory": 0.1}
 
-DOT = "scaled_dot_product"
-#: What is compared, and what is asked of it: time and memory at most, or None.
-STEPS = {
-    (DOT, KERAS): (0.80, 1.0),
-    ("cosine_similarity", DOT): (1.10, 1.2),
-    ("l2_norm", DOT): (1.25, 1.3),
-    ("differentialSum", DOT): (1.3, 1.3),
-    ("l1_norm", DOT): (4, 1.3),
-    ("differential", DOT): (10, 1.3),
-    ("l1_norm", "torch cdist p=1"): (1, None),
-    ("differential", "torch one head a feature"): (0.5, None),
-    (DOT, "torch scaled_dot_product"): (None, None),
-    ("l2_norm", "torch cdist p=2"): (None, None),
+
+class Comparison(NamedTuple):
+    """What is compared, and what is asked of it.
+
+    Attributes:
+        case, other: names of cases; the ratio is case / other.
+        size: the entries of `what` that select the measurements.
+        other_size: those that differ for the other case.
+        time, memory: the ratios that they should be at most, or None.
+        added: whether memory is what the steps add, instead of the whole process's.
+    """
+
+    case: str
+    other: str
+    size: dict
+    other_size: dict = {}  # noqa: RUF012 - nobody changes it
+    time: float | None = None
+    memory: float | None = None
+    added: bool = False
+
+    @property
+    def label(self):
+        shown = {key: n for key, n in self.size.items() if key in ("spread", "tokens")}
+        size = "".join(f", {key} {n:g}" for key, n in shown.items())
+        other = "".join(f", {key} {n:g}" for key, n in self.other_size.items())
+        return f"{self.case}{size} / {self.other}{other}"
+
+    def ratios(self, measured):
+        """The medians of time and memory, as far as they were measured."""
+        keys = {
+            "time": "seconds",
+            "memory": "memory" if self.added else "peak_memory",
+        }
+        return {
+            what: compared.median
+            for what, key in keys.items()
+            if (
+                compared := ratio(
+                    measured,
+                    self.case,
+                    self.other,
+                    key,
+                    other_size=self.other_size,
+                    **self.size,
+                )
+            )
+        }
+
+
+def _steps():
+    documented, small = {"batch": BATCH}, {"batch": SMALL_BATCH}
+    torch_dot, torch_l1, torch_l2 = TORCH
+    return [
+        Comparison(DOT, KERAS, documented, time=0.80, memory=1.0),
+        Comparison("cosine_similarity", DOT, documented, time=1.10, memory=1.2),
+        Comparison("l2_norm", DOT, documented, time=1.25, memory=1.3),
+        Comparison("differentialSum", DOT, documented, time=1.3, memory=1.3),
+        Comparison("l1_norm", DOT, documented, time=4, memory=1.3),
+        Comparison("differential", DOT, documented, time=10, memory=1.3),
+        Comparison("l1_norm", torch_l1, documented, time=1),
+        Comparison("differential", ONE_HEAD, documented, time=0.5),
+        Comparison(DOT, torch_dot, documented),
+        Comparison("l2_norm", torch_l2, documented),
+        *(Comparison(name, f"broadcast {name}", small) for name in BROADCAST),
+    ]
+
+
+def _spreads():
+    return [
+        Comparison("differential", other, {"spread": spread}, time=limit)
+        for spread in SPREADS
+        for other, limit in ((DOT, 7), (THROUGH_WEIGHTS, 1.05))
+    ]
+
+
+def _lengths():
+    shorter, longer = {"tokens": SHORTER}, {"tokens": LONGER}
+    fused, l1, _ = TORCH
+    return [
+        *(
+            Comparison(name, fused, longer, time=0.7, memory=1.2, added=True)
+            for name in FUSED
+        ),
+        Comparison("differential", DOT, shorter, time=4, added=True),
+        Comparison("differential", DOT, longer, time=4, added=True),
+        Comparison("l1_norm", l1, shorter, time=0.5, added=True),
+        *(
+            Comparison(name, name, longer, shorter, memory=2.2)
+            for name in ATTENTION_TYPES
+        ),
+    ]
+
+
+def _layer():
+    return [
+        *(
+            Comparison(f"layer eager {name}", f"layer function {name}", {}, memory=1.2)
+            for name in ATTENTION_TYPES
+        ),
+        *(
+            Comparison(f"layer token {name}", f"layer whole {name}", {}, time=0.01)
+            for name in ATTENTION_TYPES
+        ),
+    ]
+
+
+def _kernels():
+    return [
+        Comparison(
+            f"kernel {backend} ours {name}",
+            f"kernel {backend} fused {name}",
+            {},
+            time=1.1,
+            memory=1.1,
+            added=True,
+        )
+        for backend in ("jax", "torch")
+        for name in FUSED
+    ]
+
+
+COMPARISONS = {
+    "steps": _steps(),
+    "spreads": _spreads(),
+    "lengths": _lengths(),
+    "layer": _layer(),
+    "kernels": _kernels(),
+    "pipeline": [Comparison("ours", "published", {}, time=0.6)],
 }
-SMALL_STEPS = {(name, f"broadcast {name}"): (None, None) for name in BROADCAST}
-PIPELINE = {("ours", "published"): (0.6, None)}
 
 
 def ratios(name, measured):
     """What a benchmark found: "case / other" to ratios of time and memory."""
-    if name == "pipeline":
-        groups = [(PIPELINE, {})]
-    else:
-        groups = [(STEPS, {"batch": BATCH}), (SMALL_STEPS, {"batch": SMALL_BATCH})]
-    keys = {"time": "seconds", "memory": "peak_memory"}
-    found = {
-        f"{case} / {other}": {
-            what: compared.median
-            for what, key in keys.items()
-            if name != "pipeline" or what == "time"
-            if (compared := ratio(measured, case, other, key, **size))
-        }
-        for pairs, size in groups
-        for case, other in pairs
-    }
-    return {pair: value for pair, value in found.items() if value}
+    found = {pair.label: pair.ratios(measured) for pair in COMPARISONS[name]}
+    return {label: value for label, value in found.items() if value}
 
 
 def table(name, measured):
@@ -77,18 +189,21 @@ def _growth_rows(measured):
 
 
 def _ratio_rows(name, measured):
-    limits = {
-        f"{case} / {other}": limit
-        for (case, other), limit in {**STEPS, **SMALL_STEPS, **PIPELINE}.items()
-    }
     rows = ["| ratio | time | at most | memory | at most |", "|---|---|---|---|---|"]
-    for pair, found in ratios(name, measured).items():
-        cells = [pair]
-        for what, limit in zip(("time", "memory"), limits[pair], strict=True):
-            cells.append(f"{found[what]:.2f}" if what in found else "")
+    for pair in COMPARISONS[name]:
+        found = pair.ratios(measured)
+        if not found:
+            continue
+        cells = [pair.label]
+        for what, limit in (("time", pair.time), ("memory", pair.memory)):
+            cells.append(_figure(found[what]) if what in found else "")
             cells.append("" if limit is None else f"{limit:g}")
         rows.append(f"| {' | '.join(cells)} |")
     return rows
+
+
+def _figure(ratio):
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}"
 
 
 def compare(name, measured, path):
@@ -101,7 +216,8 @@ def compare(name, measured, path):
         f"{found[pair][what]:.2f}"
         for pair, olds in json.loads(path.read_text()).get(name, {}).items()
         for what, old in olds.items()
-        if pair in found and found[pair][what] > old * (1 + TOLERANCE[what])
+        if what in found.get(pair, {})
+        and found[pair][what] > old * (1 + TOLERANCE[what])
     ]
 
 

@@ -70,10 +70,12 @@ class Classifier(nn.Module):
         return self.logit(self.dropout(self.output(x).mean(1)))
 
 
-def make_step(name, batch, tokens, embed_dim):
+def make_step(name, batch, tokens, embed_dim, spread):
     """A function that trains on the same batch once."""
     torch.manual_seed(0)
     model = Classifier(ATTENTIONS[name], embed_dim)
+    if spread is not None:
+        nn.init.normal_(model.embedding.weight, std=spread)
     optimizer = torch.optim.Adam(model.parameters(), 0.001, eps=1e-7)
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.integers(0, VOCABULARY, (batch, tokens)))

@@ -77,7 +77,13 @@ def select(measured: list[dict], case: str, **size: Any) -> list[dict]:
 
 
 def ratio(
-    measured: list[dict], case: str, other: str, key: str, **size: Any
+    measured: list[dict],
+    case: str,
+    other: str,
+    key: str,
+    *,
+    other_size: dict | None = None,
+    **size: Any,
 ) -> Ratio | None:
     """Compare a case with another, round by round.
 
@@ -86,19 +92,25 @@ def ratio(
         case, other: names of cases.
         key: the quantity to compare: ``seconds``, ``peak_memory`` (of the whole
             process), or ``memory`` (what the steps add to it).
+        other_size: a dict of the entries that differ for the other case.
         **size: further entries of ``what`` that must match, such as ``batch``.
 
     Returns:
-        A `Ratio`, case / other; None if no round has both.
+        A `Ratio`, case / other; None if no round has both, or if the other is 0.
     """
     costs, other_costs = (
         {
-            entry["what"]["round"]: _figure(entry, key)
-            for entry in select(measured, name, **size)
+            entry["what"]["round"]: figure
+            for entry in select(measured, name, **matching)
+            if (figure := _figure(entry, key)) is not None
         }
-        for name in (case, other)
+        for name, matching in ((case, size), (other, {**size, **(other_size or {})}))
     )
-    ratios = [costs[r] / other_costs[r] for r in costs.keys() & other_costs.keys()]
+    ratios = [
+        costs[r] / other_costs[r]
+        for r in costs.keys() & other_costs.keys()
+        if other_costs[r]
+    ]
     if not ratios:
         return None
     return Ratio(median(ratios), min(ratios), max(ratios), len(ratios))
@@ -107,7 +119,7 @@ def ratio(
 def _figure(entry, key):
     if key == "memory":
         return entry["peak_memory"] - entry["base_memory"]
-    return entry[key]
+    return entry.get(key)
 
 
 def growth(measured: list[dict], case: str, axis: str, **fixed: Any) -> dict:
