@@ -18,9 +18,10 @@ const Exercises = (() => {
 
   // ---- What is asked ------------------------------------------------------------
 
-  const START = `def score(q, k):
+  /** What the reader begins with: every score is 0. */
+  const stub = (type) => `def score(q, k):
     # q has T rows, and k has S rows, of d numbers each.
-    return [[0.0 for key in k] for query in q]
+    return [[${type === "differential" ? "[0.0] * len(key)" : "0.0"} for key in k] for query in q]
 `;
 
   const DOT = `def dot(x, y):
@@ -611,7 +612,7 @@ parent.postMessage({ state: "loaded" }, "*");
       onblur: () => (leaves = false),
       onkeydown: press,
     });
-    area.value = stored.get(key) ?? START;
+    area.value = stored.get(key) ?? stub(type);
     const verdict = element("p", { class: "exercise-verdict", role: "status" });
     const output = element("pre", {
       tabindex: 0, role: "group", "aria-label": "What your code printed", hidden: "",
@@ -668,7 +669,7 @@ parent.postMessage({ state: "loaded" }, "*");
     function reset() {
       area.focus();
       area.select();
-      insert(area, START); // which can be undone
+      insert(area, stub(type)); // which can be undone
       stored.remove(key);
       say("");
       output.hidden = true;
