@@ -1,7 +1,12 @@
 """Let a test put its own reviews in place of IMDB's, read by the same code."""
 
 import dataclasses
+import tarfile
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from diffattn.data import imdb
 
@@ -29,3 +34,18 @@ def release_reviews(monkeypatch, folder: Path, folders: dict) -> Path:
     )
     monkeypatch.setattr(imdb, "IMDB", release)
     return folder
+
+
+@contextmanager
+def small_archive():
+    """A small data set in IMDB's place, its archive and the folder it lies in."""
+    folders = {
+        folder: {f"{i}_1.txt": f"{folder} {i}".encode() for i in range(3)}
+        for folder in ("train/neg", "train/pos", "test/neg", "test/pos")
+    }
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        root = release_reviews(patch, Path(folder) / "aclImdb", folders)
+        path = Path(folder) / "a.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(root, "aclImdb")
+        yield path

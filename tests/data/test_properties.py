@@ -2,13 +2,10 @@
 
 import io
 import tarfile
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from data_case import release_reviews
+from data_case import small_archive
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -59,21 +56,6 @@ def test_every_word_is_read_as_the_standardization_leaves_it(text):
     tokens = vectorize(vectorizer, [text])[0]
     vocabulary = vectorizer.get_vocabulary()
     assert [vocabulary[token] for token in tokens] == words
-
-
-@contextmanager
-def small_archive():
-    """A small data set in IMDB's place, its archive and the folder it lies in."""
-    folders = {
-        folder: {f"{i}_1.txt": f"{folder} {i}".encode() for i in range(3)}
-        for folder in ("train/neg", "train/pos", "test/neg", "test/pos")
-    }
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        root = release_reviews(patch, Path(folder) / "aclImdb", folders)
-        path = Path(folder) / "a.tar.gz"
-        with tarfile.open(path, "w:gz") as archive:
-            archive.add(root, "aclImdb")
-        yield path
 
 
 def load_or_refuse(path):
