@@ -154,7 +154,6 @@ def with_tape_about_a_function(function, inputs):
     [
         (with_tape, 2**30),
         (with_tape_in_a_function, 0),
-        (with_tape_about_a_function, 0),
     ],
 )
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)

@@ -24,9 +24,13 @@ pytestmark = [
 # More than 65,536 terms. The 37 features of a head go through a loop whose last step is
 # padded, and exceed the embedding's 16.
 LARGE = {"embed_dim": 74, "num_heads": 2}
-# Tokens and whether padding is masked.
-LENGTHS = [(10, False), (250, True), (None, True)]
-CASES = [(name, *length) for name in MODEL_TYPES for length in LENGTHS]
+# Tokens and whether padding is masked: any number for every type, and where the kernels
+# have ways of their own for few terms and for many, both lengths.
+CASES = [
+    *((name, None, True) for name in MODEL_TYPES),
+    *((name, 10, False) for name in ("l1_norm", "differential")),
+    *((name, 250, True) for name in ("l1_norm", "l2_norm", "differential")),
+]
 
 
 def classifier(attention_type, tokens, masked=False, **settings):

@@ -28,3 +28,24 @@ def test_the_powers_products_sum_to_the_exponential(degree):
     products = np.einsum("nct,ncs->ts", x, y)
     rest = 0.2 ** (degree + 1) / math.factorial(degree + 1)
     assert worst(found, np.exp(products)) < 1.1 * rest + 1e-15
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_center_changes_no_sum_of_exponentials(masked):
+    """Nor do the moments: the logarithm of each query's sum, and its weighted mean."""
+    rng = np.random.default_rng(5)
+    x = np.array([[[3.0]], [[-7.0]]]).reshape(1, 2, 1) + 0.1 * rng.normal(
+        size=(3, 2, 5)
+    )
+    y = 4 + 0.1 * rng.normal(size=(3, 2, 11))
+    mask = rng.random((3, 1, 11)) < 0.7 if masked else None
+    *centered, largest = series.center(x, y, mask)
+    assert 0 < largest < 0.5
+    sums, log_total = series.sums_by_moments(*centered, 13, None)
+    exponentials = np.exp(np.einsum("nct,ncs->nts", x, y)) * (
+        1 if mask is None else mask
+    )
+    total = exponentials.sum(axis=2)[:, None]
+    assert worst(log_total, np.log(total)) < 1e-12
+    mean = np.einsum("nts,ncs->nct", exponentials, y) / total
+    assert worst(sums(y[:, :1], y[:, 1:]), mean) < 1e-12
