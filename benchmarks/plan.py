@@ -7,6 +7,8 @@ from diffattn import ATTENTION_TYPES
 
 #: Every round measures everything once, so that ratios within it are of one time.
 ROUNDS = 5
+#: For what takes long and is asked of nobody to a tenth.
+FEW_ROUNDS = 3
 KERAS = "keras MultiHeadAttention"
 TORCH = ("torch scaled_dot_product", "torch cdist p=1", "torch cdist p=2")
 #: A minute a measurement: it is measured once, beside `differential`.
@@ -39,8 +41,15 @@ def steps():
 
 def spreads():
     """A step of `differential` where its scores are as spread as in trained layers."""
-    cases = (DOT, "differential", THROUGH_WEIGHTS)
-    return [what for spread in SPREADS for what in _sizes(cases, spread=spread)]
+    trained, *wider = SPREADS
+    return [
+        *_sizes((DOT, "differential", THROUGH_WEIGHTS), spread=trained),
+        *(
+            what
+            for spread in wider
+            for what in _sizes((DOT, "differential"), rounds=FEW_ROUNDS, spread=spread)
+        ),
+    ]
 
 
 def lengths():
@@ -94,6 +103,7 @@ def kernels():
         ],
         batch=1,
         tokens=LONGER,
+        rounds=FEW_ROUNDS,
     )
 
 
