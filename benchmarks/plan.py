@@ -19,7 +19,7 @@ BROADCAST = ("l1_norm", "l2_norm", "differential")
 DOT = "scaled_dot_product"
 THROUGH_WEIGHTS = "differential through weights"
 #: Standard deviations of the embedding: as trained layers have it, and wider.
-SPREADS = (1, 10, 100)
+SPREADS = (1, 100)
 #: Texts that are long, one at a time.
 SHORTER, LONGER = 2000, 4000
 #: What the fused attention of other backends is compared with.
@@ -60,9 +60,9 @@ def lengths():
     distance = ("l1_norm", *TORCH[1:2] * torch)
     one_text = {"batch": 1, "spread": 1}
     return [
-        *_sizes(often, tokens=SHORTER, **one_text),
-        *_sizes(often, tokens=LONGER, **one_text),
-        *_sizes(distance, tokens=SHORTER, **one_text),
+        *_sizes(often, tokens=SHORTER, rounds=FEW_ROUNDS, **one_text),
+        *_sizes(often, tokens=LONGER, rounds=FEW_ROUNDS, **one_text),
+        *_sizes(distance, tokens=SHORTER, rounds=FEW_ROUNDS, **one_text),
         *(
             what
             for tokens in (SHORTER, LONGER)

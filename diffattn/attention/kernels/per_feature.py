@@ -47,9 +47,10 @@ from diffattn.attention.kernels.sizes import few_terms
 from diffattn.attention.kernels.softmax import LOWEST
 from diffattn.attention.shapes import dtype_of_scores
 
-#: Scores that a block may hold: many enough to keep the cores busy, few enough to
-#: take little memory.
-BLOCK = 2**23
+#: Scores that a block may hold: many enough to keep the cores busy, and few enough for
+#: their memory, 8 MB, to be used again. Memory of 32 MB and more comes fresh from the
+#: system each time, and to fill it with zeros takes as long as to compute the weights.
+BLOCK = 2**21
 
 
 def attend_per_feature(
