@@ -12,7 +12,7 @@ help:
 	@echo "make quick      run the tests that take no time, while working"
 	@echo "make test       run the tests and every chapter"
 	@echo "make campaigns  test with thousands of random inputs and many kills (an hour)"
-	@echo "make benchmark  measure time and memory beside the peers (half an hour)"
+	@echo "make benchmark  measure time and memory beside the peers (an hour and a half)"
 	@echo "make figures    draw the pictures of the results anew"
 	@echo "make explorer   train the explorer's classifiers anew"
 	@echo "make exercises  fetch the exercises' Python anew (needs npm)"

@@ -205,13 +205,20 @@ def _in_blocks(direction, *tensors):
         ]
 
     def of_block(block):
-        n, *tensors = block
-        return _dispatch(direction, tensors, *pairs(n), degrees)
+        n, way, *tensors = block
+        return _dispatch(direction, way, tensors, *pairs(n), degrees)
 
-    blocks = [ops.reshape(z, (number, features, *ops.shape(z)[3:])) for z in tensors]
-    result = map_in_turn(
-        of_block, (ops.arange(number, dtype="int32"), *blocks), (features, *shape)
-    )
+    def in_blocks(z):
+        return ops.reshape(z, (number, features, *ops.shape(z)[3:]))
+
+    numbers = ways = ops.arange(number, dtype="int32")
+    if degrees:
+        largest = ops.max(in_blocks(_compiled_exponents()(x, y, mask)), axis=1)
+        reach = np.array([series.reach(degree, x.dtype) for degree in degrees])
+        too_far = largest[:, None] > ops.cast(reach, x.dtype)
+        ways = ops.sum(ops.cast(too_far, "int32"), axis=1)
+    blocks = numbers, ways, *map(in_blocks, tensors)
+    result = map_in_turn(of_block, blocks, (features, *shape))
     return ops.reshape(result, (batch, heads, dim, *shape))
 
 
@@ -245,8 +252,8 @@ def _of_head(pairs, batch, head):
     return ops.take(ops.reshape(pairs, (-1, *rest)), n, axis=0)[None]
 
 
-def _dispatch(direction, tensors, mask, dropout_mask, degrees):
-    """`_forward` or `_backward`, by the lowest degree that will do or by weights."""
+def _dispatch(direction, way, tensors, mask, dropout_mask, degrees):
+    """`_forward` or `_backward`: by the series to degrees[way], or by the weights."""
     x, y, *_ = tensors
     # XLA compiles anew for every length, so that it has to be known.
     known = None not in (x.shape[2], y.shape[2])
@@ -259,22 +266,26 @@ def _dispatch(direction, tensors, mask, dropout_mask, degrees):
 
     if not degrees:
         return exact()
-    *centered, largest = compiled(series.center)(x, y, mask)
-    reach = np.array([series.reach(degree, x.dtype) for degree in degrees])
     by_degree = [
-        partial(_compiled_series(direction, degree), *centered, *tensors)
+        partial(_compiled_series(direction, degree), mask, *tensors)
         for degree in degrees
     ]
-    enough = ops.sum(ops.cast(largest > ops.cast(reach, x.dtype), "int32"))
-    return ops.switch(enough, [*by_degree, exact])
+    return ops.switch(way, [*by_degree, exact])
+
+
+@cache
+def _compiled_exponents():
+    return compiled(series.largest_exponents)
 
 
 @cache
 def _compiled_series(direction, degree):
     """`_forward` or `_backward` by the series to a degree, compiled."""
 
-    def by_moments(xi, eta, w, offset, *tensors):
-        sums_from = partial(series.sums_by_moments, xi, eta, w, offset, degree)
+    def by_moments(mask, *tensors):
+        x, y, *_ = tensors
+        *centered, _ = series.center(x, y, mask)
+        sums_from = partial(series.sums_by_moments, *centered, degree)
         return direction(sums_from, *tensors)
 
     return compiled(by_moments)

@@ -78,8 +78,21 @@ def _expand(basis, moments):
     return ops.einsum("npt,npm->nmt", basis, moments)
 
 
+def largest_exponents(x: Any, y: Any, mask: Any) -> Any:
+    """Return for each feature the largest that |ξ_i · η_j| of `center` can be.
+
+    Args:
+        x, y: tensors of shapes (B, H, d, 2, T) and (B, H, d, 2, S).
+        mask: None, or a boolean tensor of shape (B or 1, 1, 1, S or 1).
+
+    Returns:
+        A tensor of shape (B, H, d).
+    """
+    return center(x, y, None if mask is None else mask[:, None])[-1]
+
+
 def center(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Center a block's x and y, and follow what that makes of exp(x_i · y_j).
+    """Center x and y, and follow what that makes of exp(x_i · y_j).
 
     About a middle x̄ of the queries, exp(x_i · y_j) = exp((x_i − x̄) · y_j) w_j with
     w_j = exp(x̄ · y_j). About the mean ȳ of the keys under these w_j it changes by
@@ -88,15 +101,14 @@ def center(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any, Any, Any]:
     that a small error of the exponential stays small against the sum.
 
     Returns:
-        (ξ, η, w, offset, largest): ξ of shape (n, 2, T) within [−1, 1], η of shape
-        (n, 2, S), w of shape (n, 1, S) with largest entry 1 and 0 at masked
-        keys, offset of shape (n, 1, T) with exp(x_i · y_j) =
-        exp(ξ_i · η_j + offset_i) w_j, and the largest that |ξ_i · η_j| can be in the
-        block.
+        (ξ, η, w, offset, largest): ξ of shape (…, 2, T) within [−1, 1], η of shape
+        (…, 2, S), w of shape (…, 1, S) with largest entry 1 and 0 at masked
+        keys, offset of shape (…, 1, T) with exp(x_i · y_j) =
+        exp(ξ_i · η_j + offset_i) w_j, and the largest that |ξ_i · η_j| can be.
     """
     low, high = ops.min(x, -1, keepdims=True), ops.max(x, -1, keepdims=True)
     middle, radius = (low + high) / 2, (high - low) / 2
-    w = ops.sum(middle * y, axis=1, keepdims=True)
+    w = ops.sum(middle * y, axis=-2, keepdims=True)
     if mask is not None:
         w = ops.where(mask, w, LOWEST)
     top = ops.max(w, -1, keepdims=True)
@@ -105,12 +117,12 @@ def center(x: Any, y: Any, mask: Any) -> tuple[Any, Any, Any, Any, Any]:
         w = ops.where(mask, w, 0)
     total = ops.sum(w, -1, keepdims=True)
     mean = ops.sum(w * y, -1, keepdims=True) / ops.where(total > 0, total, 1)
-    offset = top + ops.sum((x - middle) * mean, axis=1, keepdims=True)
+    offset = top + ops.sum((x - middle) * mean, axis=-2, keepdims=True)
     xi = (x - middle) / ops.where(radius > 0, radius, 1)
     eta = (y - mean) * radius
     if mask is not None:
         eta = ops.where(mask, eta, 0)
-    return xi, eta, w, offset, ops.max(ops.sum(ops.abs(eta), 1))
+    return xi, eta, w, offset, ops.max(ops.sum(ops.abs(eta), axis=-2), axis=-1)
 
 
 def _terms(degree):
