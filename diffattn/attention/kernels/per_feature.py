@@ -339,7 +339,9 @@ def _exact_sums(x, y, mask, dropout_mask, log_total):
     if mask is not None:
         scores = ops.where(mask, scores, LOWEST)
     if over_keys:
-        shift = ops.stop_gradient(ops.max(scores, axis=1, keepdims=True))
+        # The largest of nothing is an error; there, any number will do.
+        largest = ops.sum if 0 in scores.shape else ops.max
+        shift = ops.stop_gradient(largest(scores, axis=1, keepdims=True))
     else:
         shift = _swapped(log_total)
     weights = ops.exp(scores - shift)
