@@ -204,10 +204,6 @@ def _in_blocks(direction, *tensors):
             _of_head(z, group // groups, group % groups) for z in (mask, dropout_mask)
         ]
 
-    def of_block(block):
-        n, way, *tensors = block
-        return _dispatch(direction, way, tensors, *pairs(n), degrees)
-
     def in_blocks(z):
         return ops.reshape(z, (number, features, *ops.shape(z)[3:]))
 
@@ -218,7 +214,23 @@ def _in_blocks(direction, *tensors):
         too_far = largest[:, None] > ops.cast(reach, x.dtype)
         ways = ops.sum(ops.cast(too_far, "int32"), axis=1)
     blocks = numbers, ways, *map(in_blocks, tensors)
-    result = map_in_turn(of_block, blocks, (features, *shape))
+
+    def results(degrees):
+        def of_block(block):
+            n, way, *tensors = block
+            return _dispatch(direction, way, tensors, *pairs(n), degrees)
+
+        return map_in_turn(of_block, blocks, (features, *shape))
+
+    if degrees:
+        # To choose costs something in each block, also where all choose the weights.
+        result = ops.cond(
+            ops.any(ways < len(degrees)),
+            partial(results, degrees),
+            partial(results, ()),
+        )
+    else:
+        result = results(())
     return ops.reshape(result, (batch, heads, dim, *shape))
 
 
