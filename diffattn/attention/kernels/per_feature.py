@@ -209,10 +209,7 @@ def _in_blocks(direction, *tensors):
 
     numbers = ways = ops.arange(number, dtype="int32")
     if degrees:
-        largest = ops.max(in_blocks(_compiled_exponents()(x, y, mask)), axis=1)
-        reach = np.array([series.reach(degree, x.dtype) for degree in degrees])
-        too_far = largest[:, None] > ops.cast(reach, x.dtype)
-        ways = ops.sum(ops.cast(too_far, "int32"), axis=1)
+        ways = _ways(in_blocks(_compiled_exponents()(x, y, mask)), degrees)
     blocks = numbers, ways, *map(in_blocks, tensors)
 
     def results(degrees):
@@ -222,16 +219,25 @@ def _in_blocks(direction, *tensors):
 
         return map_in_turn(of_block, blocks, (features, *shape))
 
-    if degrees:
-        # To choose costs something in each block, also where all choose the weights.
-        result = ops.cond(
-            ops.any(ways < len(degrees)),
-            partial(results, degrees),
-            partial(results, ()),
-        )
+    through_weights = partial(results, ())
+    if not degrees:
+        result = through_weights()
     else:
-        result = results(())
+        # To choose costs something in each block, also where all choose the weights.
+        some = ops.any(ways < len(degrees))
+        result = ops.cond(some, partial(results, degrees), through_weights)
     return ops.reshape(result, (batch, heads, dim, *shape))
+
+
+def _ways(exponents, degrees):
+    """For each block the first of the degrees that will do, or how many there are.
+
+    Args:
+        exponents: the largest of each feature, of shape (blocks, features).
+    """
+    reach = np.array([series.reach(degree, exponents.dtype) for degree in degrees])
+    too_far = ops.max(exponents, axis=1)[:, None] > ops.cast(reach, exponents.dtype)
+    return ops.sum(ops.cast(too_far, "int32"), axis=1)
 
 
 def _features_in_a_block(features, queries, keys):
