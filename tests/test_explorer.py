@@ -302,6 +302,7 @@ def test_shuffled_words_move_the_two_that_see_order_alone(fresh):
 def test_a_word_is_dragged_to_another_place(fresh):
     words = fresh.locator("[data-part=sentence] .explorer-chip")
     texts = words.all_inner_texts()
+    words.nth(2).scroll_into_view_if_needed()  # the mouse reaches only what is seen
     start, goal = words.nth(0).bounding_box(), words.nth(2).bounding_box()
     fresh.mouse.move(start["x"] + 10, start["y"] + 10)
     fresh.mouse.down()
