@@ -35,15 +35,8 @@ class Table:
         return "\n\n".join([self.title, cells, *self.notes])
 
     def _repr_markdown_(self):
-        """Return what a notebook shows; a value and its bounds stay on one line."""
-        rows = [[_unbroken(str(cell)) for cell in row] for row in self.rows]
-        return replace(self, title=f"**{self.title}**", rows=rows).format("pipe")
-
-
-def _unbroken(cell):
-    for sign in "±…":
-        cell = cell.replace(f" {sign} ", f"\N{NO-BREAK SPACE}{sign}\N{NO-BREAK SPACE}")
-    return cell
+        """Return what a notebook shows."""
+        return replace(self, title=f"**{self.title}**").format("pipe")
 
 
 def make_title(name: str) -> str:

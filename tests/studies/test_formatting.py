@@ -49,10 +49,3 @@ def test_a_number_or_a_dash():
 def test_a_title_of_a_name():
     assert make_title("mechanisms/embed-dim-64") == "mechanisms, embed dim 64"
     assert make_title("validation_loss") == "validation loss"
-
-
-def test_a_notebook_keeps_a_value_and_its_bounds_on_one_line():
-    table = Table("Means", ["mean", "interval"], [["0.50 ± 0.01", "0.49 … 0.51"]])
-    text = table._repr_markdown_()
-    assert "0.50\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}0.01" in text
-    assert "0.49\N{NO-BREAK SPACE}…\N{NO-BREAK SPACE}0.51" in text
