@@ -5,12 +5,13 @@ BIN = .venv/bin
 LOCKED = book build cluster export jax linear study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book quick test campaigns benchmark figures explorer exercises lint lock clean
+.PHONY: help book quick test weekly campaigns benchmark figures explorer exercises lint lock clean
 
 help:
 	@echo "make book       build the book into book/_build/html"
 	@echo "make quick      run the tests that take no time, while working"
 	@echo "make test       run the tests and every chapter"
+	@echo "make weekly     run the tests that take too long for every change"
 	@echo "make campaigns  test with thousands of random inputs and many kills (an hour)"
 	@echo "make benchmark  measure time and memory beside the peers (an hour and a half)"
 	@echo "make figures    draw the pictures of the results anew"
@@ -30,6 +31,9 @@ quick: .venv/installed
 # A file's tests stay in one process: they share what takes long to make.
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+
+weekly: .venv/installed
+	$(BIN)/python -m pytest tests -m weekly --numprocesses=2 --dist=loadfile
 
 campaigns: .venv/installed
 	$(BIN)/python results/run_campaigns.py

@@ -1,6 +1,8 @@
 """What every backend differentiates for `test_derivatives`: run as a program.
 
-python tests/derivatives_case.py OUTPUTS.npz
+python tests/derivatives_case.py OUTPUTS.npz ASKED ...
+
+ASKED is what `key` makes of a type, a case and a transformation.
 """
 
 import sys
@@ -48,10 +50,37 @@ ASKED_OF_MANY = {
 }
 
 
+#: What is tried with every change; the rest, every week.
+EVERY_TIME = {
+    "tensorflow": {
+        "forward in a function",
+        "forward over reverse",
+        "reverse over forward",
+        "tape.jacobian",
+        "vectorized_map of the gradient",
+    },
+    "jax": {"grad of jit", "jvp of grad", "hessian", "vmap of grad"},
+}
+#: Where terms are few, a backend differentiates the formula written down.
+EVERY_TIME_OF_FEW = {"forward over reverse", "jvp of grad"}
+
+
 def is_asked(backend, asked, case):
     """Whether a transformation is tried on a case: all of them where terms are few."""
     of_many = ASKED_OF_MANY.get(backend)
     return case == "few" or of_many is None or asked in of_many
+
+
+def is_asked_every_time(backend, asked, case):
+    """Whether it is tried with every change: all of them on PyTorch, which is fast."""
+    if backend not in EVERY_TIME:
+        return True
+    return asked in (EVERY_TIME_OF_FEW if case == "few" else EVERY_TIME[backend])
+
+
+def key(attention_type, case, asked):
+    """The name under which a result is stored."""
+    return f"{attention_type} {case} {asked}"
 
 
 class Case:
@@ -336,6 +365,7 @@ def main():
         jax.config.update("jax_enable_x64", True)
     # Blocks of one feature: several of them.
     per_feature.BLOCK = 1
+    path, *asked = sys.argv[1:]
     found = {}
     for attention_type in ATTENTION_TYPES:
         for name in cases(attention_type):
@@ -344,14 +374,14 @@ def main():
             a = ops.convert_to_tensor(np.zeros(3))
             w = ops.convert_to_tensor(DIRECTION)
             for of, (_, compute) in TRANSFORMATIONS[backend]().items():
-                if not is_asked(backend, of, name):
+                if key(attention_type, name, of) not in asked:
                     continue
                 try:
                     result = ops.convert_to_numpy(compute(case, a, w))
                 except Exception as error:  # the test shows it
                     result = f"{type(error).__name__}: {error}"
-                found[f"{attention_type} {name} {of}"] = result
-    np.savez(sys.argv[1], **found)
+                found[key(attention_type, name, of)] = result
+    np.savez(path, **found)
 
 
 if __name__ == "__main__":

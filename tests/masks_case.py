@@ -1,6 +1,8 @@
 """What every backend computes for `test_masks`: run as a program, one backend each.
 
-python tests/masks_case.py OUTPUTS.npz
+python tests/masks_case.py OUTPUTS.npz ASKED ...
+
+ASKED is what `key` makes of a type, a size, a call and whether weights are returned.
 """
 
 import sys
@@ -24,6 +26,11 @@ SIZES = {"few": 2**30, "many": 0}
 DTYPES = {"tensorflow": "float64", "jax": "float64", "torch": "float32"}
 #: Where there are many terms, weights come the same way as where there are few.
 WAYS = [("few", False), ("few", True), ("many", False)]
+
+
+def key(attention_type, size, call, with_weights):
+    """The name under which results are stored."""
+    return f"{attention_type} {size} {call} {with_weights}"
 
 
 def between(*bounds):
@@ -151,6 +158,7 @@ def in_torch(total, results, given, layer):
 
 
 def main():
+    path, *asked = sys.argv[1:]
     found = {}
 
     def keep(name, results, slopes):
@@ -163,9 +171,10 @@ def main():
         for size, with_weights in WAYS:
             sizes.FEW = SIZES[size]
             for call in CALLS:
-                name = f"{attention_type} {size} {call} {with_weights}"
-                keep(name, *of_layer(call, attention_type, with_weights))
-    np.savez(sys.argv[1], **found)
+                name = key(attention_type, size, call, with_weights)
+                if name in asked:
+                    keep(name, *of_layer(call, attention_type, with_weights))
+    np.savez(path, **found)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from keras import ops
 
@@ -29,6 +30,14 @@ def answer(program, *arguments, **environment):
     return process.stdout.split()
 
 
+def weekly_but(names, *every_time):
+    """The names as parameters, all but these tried weekly alone."""
+    return [
+        pytest.param(name, marks=() if name in every_time else pytest.mark.weekly)
+        for name in names
+    ]
+
+
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -44,6 +53,15 @@ def run(program, *arguments, **variables):
     )
     assert process.returncode == 0, process.stderr
     return process.stdout
+
+
+def selected(request):
+    """The parameters of the selected tests of a fixture's module, a dict for each."""
+    return [
+        item.callspec.params
+        for item in request.session.items
+        if item.module is request.module and hasattr(item, "callspec")
+    ]
 
 
 def qkv(seed=0, tokens=T, keys=S, dtype="float64"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tools import BACKENDS, run, worst
+from tools import BACKENDS, run, selected, weekly_but, worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
 from diffattn.attention.kernels import sizes
@@ -43,9 +43,15 @@ def expected():
     return output
 
 
+def sizes_needed(backend, test):
+    """What a test needs of a backend; TensorFlow has the truth, where terms are few."""
+    own = {test["size"]} if test["backend"] == backend else set()
+    return own | ({"few"} if backend == "tensorflow" else set())
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What each backend found, computed once."""
+def found(request, tmp_path_factory):
+    """What each backend found of what is asked, computed once."""
     folder = tmp_path_factory.mktemp("backends")
     np.savez(folder / "inputs.npz", **backend_case.inputs())
     results = {}
@@ -55,21 +61,42 @@ def found(tmp_path_factory):
             pytest.skip(f"{backend} is not installed")
         if backend not in results:
             path = folder / f"{backend}.npz"
-            run("backend_case.py", folder / "inputs.npz", path, KERAS_BACKEND=backend)
+            asked = [
+                backend_case.key(test["attention_type"], size, test["masked"])
+                for test in selected(request)
+                if "backend" in test
+                for size in sizes_needed(backend, test)
+            ]
+            inputs = folder / "inputs.npz"
+            run("backend_case.py", inputs, path, *asked, KERAS_BACKEND=backend)
             results[backend] = dict(np.load(path))
         return results[backend]
 
     return of
 
 
+def backends_and_sizes(*backends):
+    """Where terms are few, JAX differentiates the formula: this is tried weekly."""
+    return pytest.mark.parametrize(
+        ("backend", "size"),
+        [
+            pytest.param(
+                *(backend, size),
+                marks=pytest.mark.weekly if (backend, size) == ("jax", "few") else (),
+            )
+            for backend in backends
+            for size in backend_case.TOLD_APART
+        ],
+    )
+
+
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("size", backend_case.TOLD_APART)
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
-@pytest.mark.parametrize("backend", BACKENDS)
+@backends_and_sizes(*BACKENDS)
 def test_outputs_and_gradients_agree(
     backend, attention_type, size, masked, found, expected
 ):
-    name = f"{attention_type} {size} {'masked' if masked else 'all'}"
+    name = backend_case.key(attention_type, size, masked)
     output = found(backend)[f"{name} output"]
     assert worst(output, expected(attention_type, masked)) < 1e-5
     if (backend, size) == ("tensorflow", "few"):
@@ -82,14 +109,17 @@ def test_outputs_and_gradients_agree(
         assert worst(found(backend)[f"{name} {of}"], truth) < error
 
 
-@pytest.mark.parametrize("size", backend_case.TOLD_APART)
-@pytest.mark.parametrize("kind", backend_case.RELATIVES)
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_relatives_agree(backend, kind, size, found):
+@pytest.mark.parametrize("masked", [True])
+@pytest.mark.parametrize("attention_type", backend_case.RELATIVES)
+@backends_and_sizes("jax", "torch")
+def test_relatives_agree(backend, attention_type, size, masked, found):
     # TensorFlow's truth is held to the formula in test_family and test_rivals.
     for of in backend_case.RESULTS:
-        truth = found("tensorflow")[f"{kind} few masked {of}"]
-        result = found(backend)[f"{kind} {size} masked {of}"]
+        truth_key, key = (
+            backend_case.key(attention_type, n, masked) for n in ("few", size)
+        )
+        truth = found("tensorflow")[f"{truth_key} {of}"]
+        result = found(backend)[f"{key} {of}"]
         assert worst(result, truth) < 1e-5 * max(1, np.abs(truth).max())
 
 
@@ -116,7 +146,10 @@ def test_xla_computes_the_same(attention_type, monkeypatch):
         assert worst(one, other) < 1e-4
 
 
-@pytest.mark.parametrize("attention_type", ["l1_norm", "l2_norm", "differential"])
+@pytest.mark.parametrize(
+    "attention_type",
+    weekly_but(["l1_norm", "l2_norm", "differential"], "differential"),
+)
 def test_two_devices_train_to_the_same_losses_as_one(attention_type):
     one, two = (
         [float(x) for x in run("devices_case.py", attention_type, n).split()]

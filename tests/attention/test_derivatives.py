@@ -12,8 +12,16 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from derivatives_case import DIRECTION, OTHER, Case, cases, is_asked
-from tools import gradients, run
+from derivatives_case import (
+    DIRECTION,
+    OTHER,
+    Case,
+    cases,
+    is_asked,
+    is_asked_every_time,
+    key,
+)
+from tools import gradients, run, selected
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention.attend import attend_lean
@@ -126,8 +134,8 @@ def differences(case):
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What each backend found, computed once."""
+def found(request, tmp_path_factory):
+    """What each backend found of what is asked, computed once."""
     folder = tmp_path_factory.mktemp("derivatives")
     results = {}
 
@@ -136,7 +144,12 @@ def found(tmp_path_factory):
             pytest.skip(f"{backend} is not installed")
         if backend not in results:
             path = folder / f"{backend}.npz"
-            run("derivatives_case.py", path, KERAS_BACKEND=backend)
+            asked = [
+                key(test["attention_type"], test["case"], test["asked"])
+                for test in selected(request)
+                if test.get("backend") == backend
+            ]
+            run("derivatives_case.py", path, *asked, KERAS_BACKEND=backend)
             results[backend] = dict(np.load(path))
         return results[backend]
 
@@ -146,7 +159,12 @@ def found(tmp_path_factory):
 @pytest.mark.parametrize(
     ("backend", "asked", "attention_type", "case"),
     [
-        (backend, asked, name, case)
+        pytest.param(
+            *(backend, asked, name, case),
+            marks=()
+            if is_asked_every_time(backend, asked, case)
+            else pytest.mark.weekly,
+        )
         for backend, of_backend in ASKED.items()
         for asked in of_backend
         for name in ATTENTION_TYPES
@@ -157,7 +175,7 @@ def found(tmp_path_factory):
 def test_derivatives_equal_finite_differences(
     backend, asked, attention_type, case, found, truth
 ):
-    result = found(backend)[f"{attention_type} {case} {asked}"]
+    result = found(backend)[key(attention_type, case, asked)]
     assert result.dtype == "float64", result
     expected = truth(attention_type, case)[ASKED[backend][asked]]
     assert result.shape == expected.shape

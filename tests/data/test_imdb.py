@@ -503,6 +503,7 @@ def test_the_real_reviews():
 
 
 @real
+@pytest.mark.weekly
 def test_the_real_reviews_in_other_archives(tmp_path):
     tar, zipped, folder = tmp_path / "a.tar", tmp_path / "a.zip", tmp_path / "imdb"
     with (
