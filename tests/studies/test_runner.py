@@ -262,6 +262,7 @@ def kill_at_work(victim, folder):
 
 
 @pytest.mark.cluster
+@pytest.mark.weekly
 def test_a_killed_worker_loses_no_run_and_counts_none_twice(tmp_path):
     """A real scheduler and two worker processes, one of them killed at its work."""
     configs = grid(["none", "l2_norm"], 3, **SMALL)
