@@ -21,8 +21,10 @@ from diffattn.attention.kernels.softmax import (
     masked_softmax,
 )
 
-#: Scores that a block may hold, in all heads and batch entries together.
-BLOCK = 2**21
+#: Scores that a block may hold, in all heads and batch entries together: 16 MB. With
+#: half of that, matrix products of too few rows take a fifth longer; memory of 32 MB
+#: and more comes fresh from the system each time.
+BLOCK = 2**22
 
 #: Pairs of a head from which on its weights are too many to be kept.
 MANY = 2**20
