@@ -18,8 +18,6 @@ SMALL_BATCH = 4
 BROADCAST = ("l1_norm", "l2_norm", "differential")
 DOT = "scaled_dot_product"
 THROUGH_WEIGHTS = "differential through weights"
-#: Before a case's name: the step only predicts.
-INFERENCE = "inference"
 #: Standard deviations of the embedding: as trained layers have it, and wider.
 SPREADS = (1, 100)
 #: Texts that are long, one at a time.
@@ -133,18 +131,17 @@ def _sizes(
 
 
 def growth():
-    """How a step grows with the tokens, a prediction too, and with the features."""
+    """How a step grows with the tokens, and with the features."""
     cases = (*ATTENTION_TYPES, KERAS)
-    both = [*cases, *(f"{INFERENCE} {case}" for case in cases)]
     return [
         *(
             what
-            for tokens in (1000, 2000, 4000, 8000)
-            for what in _sizes(both, 1, tokens, rounds=FEW_ROUNDS)
+            for tokens in (125, 250, 500, 1000, 2000)
+            for what in _sizes(cases, SMALL_BATCH, tokens, rounds=1)
         ),
         *(
             what
-            for embed_dim in (64, 128, 256, 512, 1024)
+            for embed_dim in (64, 128, 256, 1024)
             for what in _sizes(cases, SMALL_BATCH, embed_dim=embed_dim, rounds=1)
         ),
     ]
