@@ -111,7 +111,7 @@ def _lengths():
         Comparison("differential", DOT, longer, time=4, added=True),
         Comparison("l1_norm", l1, shorter, time=0.5, added=True),
         *(
-            Comparison(name, name, longer, shorter, memory=2.2)
+            Comparison(name, name, longer, shorter, memory=2.2, added=True)
             for name in ATTENTION_TYPES
         ),
     ]
