@@ -27,7 +27,7 @@ def answers(runs: pd.DataFrame, *, together: int = 1) -> pd.DataFrame:
         unpack_right(right).reshape(-1, together).mean(axis=1)
         for right in packed.values()
     ]
-    # An array at once: pandas takes a hundred times as long for a list of rows.
+    # An array at once: pandas takes seconds for a list of rows.
     return pd.DataFrame(
         np.stack(rows) if rows else None, index=pd.Index(packed, name="seed")
     )
