@@ -42,6 +42,30 @@ def compiled(function: Callable, plain: Callable | None = None) -> Callable:
     return differentiated_as(plain or function, call)
 
 
+def in_a_graph(function: Callable) -> Callable:
+    """Run the function as one graph where TensorFlow runs operation by operation.
+
+    A graph gives memory back as soon as no operation needs it; what Python holds waits
+    for Python. What TensorFlow is to differentiate does not pass through here.
+
+    Args:
+        function: of tensors (or None), without Python side effects.
+
+    Returns:
+        A function with the same arguments and results.
+    """
+    if keras.config.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    run = tf.function(function, autograph=False)
+
+    def call(*tensors):
+        return (run if tf.executing_eagerly() else function)(*tensors)
+
+    return call
+
+
 def exporting() -> bool:
     """Tell whether TensorFlow traces a graph to hand it to another program.
 

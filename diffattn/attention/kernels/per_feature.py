@@ -39,6 +39,7 @@ from diffattn.attention.backend import (
     custom_gradient,
     differentiated_as,
     exporting,
+    in_a_graph,
     map_in_turn,
 )
 from diffattn.attention.kernels import series
@@ -110,7 +111,7 @@ def _output(few, x, y, v, mask, dropout_mask):
     def sums(direction, *tensors):
         run = partial(_at_once, direction)
         if not few:
-            run = differentiated_as(run, partial(_in_blocks, direction))
+            run = differentiated_as(run, _blocks_in_a_graph(direction, BLOCK))
         return run(*tensors, mask, dropout_mask)
 
     forward = sums(_forward, x, y, v)
@@ -179,8 +180,13 @@ def _joined(x):
     return ops.reshape(x, (math.prod(shape[:3]), *shape[3:]))
 
 
-def _in_blocks(direction, *tensors):
-    """`_forward` or `_backward`, a block of features at a time."""
+@cache
+def _blocks_in_a_graph(direction, most):
+    return in_a_graph(partial(_in_blocks, direction, most))
+
+
+def _in_blocks(direction, most, *tensors):
+    """`_forward` or `_backward`, a block of features at a time, of `most` scores."""
     *tensors, mask, dropout_mask = tensors
     x, y, *_ = tensors
     (batch, heads, dim, _, queries), keys = ops.shape(x), ops.shape(y)[4]
@@ -191,7 +197,7 @@ def _in_blocks(direction, *tensors):
         else 1
     )
     in_a_group = heads * dim // groups
-    features = _features_in_a_block(in_a_group, queries, keys)
+    features = _features_in_a_block(in_a_group, queries, keys, most)
     blocks_in_a_group = in_a_group // features
     number = batch * groups * blocks_in_a_group
     degrees = series.degrees_for(mask, dropout_mask, y.shape[4])
@@ -240,17 +246,17 @@ def _ways(exponents, degrees):
     return ops.sum(ops.cast(too_far, "int32"), axis=1)
 
 
-def _features_in_a_block(features, queries, keys):
-    """The largest divisor of features with which a block stays within `BLOCK`.
+def _features_in_a_block(features, queries, keys, most):
+    """The largest divisor of features with which a block has at most so many scores.
 
     Where TensorFlow knows a length only when it runs, a scalar tensor, else an int.
     """
     divisors = [n for n in range(1, features + 1) if features % n == 0]
     if isinstance(queries, int) and isinstance(keys, int):
-        most = BLOCK // max(1, queries * keys)
+        most = most // max(1, queries * keys)
         return max(n for n in divisors if n <= max(1, most))
     # One length after the other: their product may be too large for an int32.
-    most = BLOCK // ops.maximum(queries, 1) // ops.maximum(keys, 1)
+    most = most // ops.maximum(queries, 1) // ops.maximum(keys, 1)
     divisors = ops.convert_to_tensor(divisors, dtype="int32")
     return ops.max(ops.where(divisors <= most, divisors, 1))
 

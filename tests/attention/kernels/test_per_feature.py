@@ -100,22 +100,39 @@ def test_blocks_fit_lengths_that_are_known_only_then(lengths, monkeypatch):
     assert sizes == [[2, features, queries, keys]] * (B * H * D // features)
 
 
-def test_small_scores_need_no_weights(monkeypatch):
-    def weights(*_):
-        raise AssertionError("the weights were computed")
+@pytest.fixture
+def through_weights(monkeypatch):
+    """A list with an entry for each block whose weights were computed."""
+    blocks = []
+    compiled = per_feature._compiled_weights
 
-    monkeypatch.setattr(per_feature, "_compiled_weights", lambda direction: weights)
+    def recorded(direction):
+        def compute(*tensors):
+            tf.py_function(lambda: blocks.append(direction), [], [])
+            return compiled(direction)(*tensors)
+
+        return compute
+
+    monkeypatch.setattr(per_feature, "_compiled_weights", recorded)
+    # A graph of another test would not know of it.
+    anew = per_feature._blocks_in_a_graph.__wrapped__
+    monkeypatch.setattr(per_feature, "_blocks_in_a_graph", anew)
+    return blocks
+
+
+def test_small_scores_need_no_weights(through_weights):
     expected, _ = reference.attend(*qkv(1e-3), "differential")
     assert worst(lean(*qkv(1e-3, "float32")), expected) < 1e-6
-    with pytest.raises(AssertionError, match="were computed"):
-        lean(*qkv(5.0, "float32"))
+    assert not through_weights
+    lean(*qkv(5.0, "float32"))
+    assert through_weights
 
 
-def test_masked_keys_need_no_weights_however_far_they_are(monkeypatch):
+def test_masked_keys_need_no_weights_however_far_they_are(through_weights):
     # The second half: a key after a masked one would have it as its predecessor.
     mask = (np.arange(S) < S // 2)[None, None, None]
     expected, _ = reference.attend(*qkv(1e-3), "differential", mask=mask)
     q, k, v = qkv(1e-3, "float32")
     k[:, :, S // 2 :] = 1e6
-    monkeypatch.setattr(per_feature, "_compiled_weights", lambda direction: None)
     assert worst(lean(q, k, v, mask), expected) < 1e-6
+    assert not through_weights
