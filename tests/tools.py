@@ -60,7 +60,8 @@ def selected(request):
     return [
         item.callspec.params
         for item in request.session.items
-        if item.module is request.module and hasattr(item, "callspec")
+        # A chapter is no function of a module.
+        if getattr(item, "module", None) is request.module and hasattr(item, "callspec")
     ]
 
 
