@@ -30,12 +30,17 @@ def answer(program, *arguments, **environment):
     return process.stdout.split()
 
 
+def weekly_unless(every_time, cases):
+    """Tuples of arguments as parameters, weekly alone unless `every_time` of them."""
+    return [
+        pytest.param(*case, marks=() if every_time(*case) else pytest.mark.weekly)
+        for case in cases
+    ]
+
+
 def weekly_but(names, *every_time):
     """The names as parameters, all but these tried weekly alone."""
-    return [
-        pytest.param(name, marks=() if name in every_time else pytest.mark.weekly)
-        for name in names
-    ]
+    return weekly_unless(lambda name: name in every_time, ((name,) for name in names))
 
 
 BACKENDS = ("tensorflow", "jax", "torch")

@@ -1,6 +1,7 @@
 """TensorFlow, JAX and PyTorch compute the same; so do XLA and several devices."""
 
 from importlib.util import find_spec
+from itertools import product
 
 import backend_case
 import keras
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tools import BACKENDS, run, selected, weekly_but, worst
+from tools import BACKENDS, run, selected, weekly_but, weekly_unless, worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
 from diffattn.attention.kernels import sizes
@@ -79,14 +80,10 @@ def backends_and_sizes(*backends):
     """Where terms are few, JAX differentiates the formula: this is tried weekly."""
     return pytest.mark.parametrize(
         ("backend", "size"),
-        [
-            pytest.param(
-                *(backend, size),
-                marks=pytest.mark.weekly if (backend, size) == ("jax", "few") else (),
-            )
-            for backend in backends
-            for size in backend_case.TOLD_APART
-        ],
+        weekly_unless(
+            lambda *case: case != ("jax", "few"),
+            product(backends, backend_case.TOLD_APART),
+        ),
     )
 
 

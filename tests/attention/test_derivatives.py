@@ -21,7 +21,7 @@ from derivatives_case import (
     is_asked_every_time,
     key,
 )
-from tools import gradients, run, selected
+from tools import gradients, run, selected, weekly_unless
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention.attend import attend_lean
@@ -158,19 +158,17 @@ def found(request, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("backend", "asked", "attention_type", "case"),
-    [
-        pytest.param(
-            *(backend, asked, name, case),
-            marks=()
-            if is_asked_every_time(backend, asked, case)
-            else pytest.mark.weekly,
-        )
-        for backend, of_backend in ASKED.items()
-        for asked in of_backend
-        for name in ATTENTION_TYPES
-        for case in cases(name)
-        if is_asked(backend, asked, case)
-    ],
+    weekly_unless(
+        lambda backend, asked, _, case: is_asked_every_time(backend, asked, case),
+        (
+            (backend, asked, name, case)
+            for backend, of_backend in ASKED.items()
+            for asked in of_backend
+            for name in ATTENTION_TYPES
+            for case in cases(name)
+            if is_asked(backend, asked, case)
+        ),
+    ),
 )
 def test_derivatives_equal_finite_differences(
     backend, asked, attention_type, case, found, truth

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tools import BACKENDS, gradients, run, selected, worst
+from tools import BACKENDS, gradients, run, selected, weekly_unless, worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention, build_classifier
 from diffattn.attention import layer as layers
@@ -145,14 +145,10 @@ def found(request, tmp_path_factory):
 @pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
 @pytest.mark.parametrize(
     ("backend", "size", "with_weights"),
-    [
-        pytest.param(
-            *(backend, size, with_weights),
-            marks=pytest.mark.weekly if (backend, size) == ("jax", "few") else (),
-        )
-        for backend in BACKENDS
-        for size, with_weights in masks_case.WAYS
-    ],
+    weekly_unless(
+        lambda backend, size, _: (backend, size) != ("jax", "few"),
+        ((backend, *way) for backend in BACKENDS for way in masks_case.WAYS),
+    ),
 )
 def test_nan_in_padding_counts_as_nothing(
     backend, attention_type, size, call, with_weights, found, expected_of_layer
