@@ -128,6 +128,10 @@ def _parse(arguments):
                 import_module(name)
         except ModuleNotFoundError as error:
             raise UserError(f"--import {name}: {error}") from error
+        except Exception as error:  # whatever the module does
+            raise UserError(
+                f"--import {name}: {type(error).__name__}: {error}"
+            ) from error
     parser = _parser()
     _refuse_two_dashes(parser, sys.argv[1:] if arguments is None else arguments)
     return parser.parse_args(arguments)
@@ -257,6 +261,18 @@ def _parsing_options(setting):
     return {"type": kind, "metavar": "N" if kind is int else "X"}
 
 
+def _split_types(names):
+    """Split at the commas that are in no brackets: these belong to a type's options."""
+    types, depth = [""], 0
+    for sign in names:
+        depth += (sign == "(") - (sign == ")")
+        if sign == "," and depth == 0:
+            types.append("")
+        else:
+            types[-1] += sign
+    return types
+
+
 def _add_evaluate(commands):
     parser = commands.add_parser(
         "evaluate",
@@ -314,7 +330,7 @@ def _add_table(commands):
     )
     parser.add_argument(
         "--attention-types",
-        type=lambda names: names.split(","),
+        type=_split_types,
         default=argparse.SUPPRESS,
         metavar="TYPE,TYPE",
         help="which to train (default: all six and none)",
@@ -367,11 +383,9 @@ def _train(options):
         flags = ", ".join(map(_flag, given))
         raise UserError(f"--resume uses the run's own settings and folder, not {flags}")
     with _quiet():
-        from tensorflow.errors import ResourceExhaustedError
-
         from diffattn.training.run import train
 
-    try:
+    with _memory_named("training"):
         run = train(
             output=options.output or "runs",
             resume=options.resume,
@@ -379,29 +393,48 @@ def _train(options):
             verbose=1 if sys.stdout.isatty() else 2,
             **settings,
         )
-    except (MemoryError, ResourceExhaustedError) as error:
-        raise UserError(
-            "training needs more memory than this machine has: lower batch_size, "
-            "sequence_length, embed_dim, embedding_dim or vocabulary_size"
-        ) from error
     _print_numbers(run.metrics)
     print(f"{'saved as':<20}{run.path}")
 
 
+@contextmanager
+def _memory_named(work):
+    """Report in one line that a work needs more memory than there is."""
+    with _quiet():
+        from tensorflow.errors import ResourceExhaustedError
+
+    try:
+        yield
+    except (MemoryError, ResourceExhaustedError) as error:
+        raise UserError(
+            f"{work} needs more memory than this machine has: lower batch_size, "
+            "sequence_length, embed_dim, embedding_dim or vocabulary_size"
+        ) from error
+
+
 def _evaluate(options):
     with _quiet():
-        from diffattn.data.datasets import load_data
+        from diffattn.data.datasets import check_at_rest, get_dataset, load_data
         from diffattn.training.run import load_run
 
     run = load_run(options.run)
     config = run.config
-    if options.data is not None:
+    if options.data is None:
+        check_at_rest(config)
+    else:
+        task, own_task = get_dataset(options.data).task, config.dataset.task
+        if task != own_task:
+            raise UserError(
+                f"{options.data} does not fit the run: its task is {task}, "
+                f"the run's {own_task}"
+            )
         try:
             config = replace(config, data=options.data)
         except ValueError as error:  # the run reads too few tokens for the order task
             raise UserError(f"{options.data} does not fit the run: {error}") from error
-    reviews = load_data(config, progress=sys.stderr.isatty())
-    _print_numbers(run.evaluate(reviews.test))
+    with _memory_named("evaluating"):
+        reviews = load_data(config, progress=sys.stderr.isatty())
+        _print_numbers(run.evaluate(reviews.test))
 
 
 def _predict(options):
@@ -410,7 +443,9 @@ def _predict(options):
 
     run = load_run(options.run)
     texts = _texts(options)
-    for text, answer in zip(texts, run.predict(texts), strict=True):
+    with _memory_named("predicting"):
+        answers = run.predict(texts)
+    for text, answer in zip(texts, answers, strict=True):
         print(f"{run.task.format_answer(answer)}\t{_one_line(text)}")
 
 

@@ -19,6 +19,8 @@ from matplotlib import rc_context, rcParamsDefault
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from diffattn.files import write_bytes
+
 #: One colour for each of the six scores and the baseline: the palette of Okabe and Ito,
 #: which colour-blind readers can tell apart.
 COLORS = {
@@ -127,7 +129,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = 160) -> None:
     """
     png = io.BytesIO()
     figure.savefig(png, dpi=dpi, format="png")
-    path.write_bytes(png.getvalue())
+    write_bytes(path, png.getvalue())
 
 
 @with_defaults

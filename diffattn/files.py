@@ -17,6 +17,10 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+#: The most bytes of a JSON file; a run's has some kilobytes.
+MOST_JSON = 2**26
+
+
 def expand(path: str | os.PathLike) -> Path:
     """Return a path with a leading ``~`` or ``~user`` replaced by that home folder.
 
@@ -101,13 +105,33 @@ def write_json(path: Path, document: object) -> None:
         path: where to write them.
         document: the values.
     """
+    write_bytes(path, (json.dumps(document, indent=1) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all, even if the power is cut.
+
+    Args:
+        path: where to write it.
+        content: its bytes.
+    """
     new = path.with_suffix(".new")
     try:
-        new.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        new.write_bytes(content)
+        sync(new)
         os.replace(new, path)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has a file that was written."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_file(path: Path, most: int | None = None) -> bytes:
@@ -145,7 +169,7 @@ def read_json(path: Path) -> dict:
         RunError: if the file is missing, damaged, or cannot be read.
     """
     try:
-        return json.loads(read_file(path).decode("utf-8"))
+        return json.loads(read_file(path, MOST_JSON).decode("utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path.parent} is not a run: it has no {path.name}") from error
     except OSError as error:  # a folder of that name, a loop of links

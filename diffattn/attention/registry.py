@@ -251,6 +251,8 @@ def _parse(text):
         if not isinstance(call, ast.Call) or call.args:
             raise ValueError("options are written name(option=value)")
         options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise ValueError(f"attention_type={text!r} cannot be read: {error}") from error
+    except (MemoryError, RecursionError, SyntaxError, ValueError) as error:
+        raise ValueError(
+            f"attention_type={text!r:.80} cannot be read: {error}"
+        ) from error
     return ast.unparse(call.func), options

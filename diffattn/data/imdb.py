@@ -148,14 +148,31 @@ def _expand(path):
         raise DataError(f"there is no file or folder {path}: {error}") from error
 
 
+class _Bounded:
+    """A file that takes no more than the archive has, whatever a server sends."""
+
+    def __init__(self, file, url):
+        self.file, self.url, self.size = file, url, 0
+        self.flush = file.flush
+
+    def write(self, content):
+        self.size += len(content)
+        if self.size > IMDB.size:
+            raise DataError(f"{self.url} gave more than {IMDB.size:,} bytes")
+        self.file.write(content)
+
+
 def _download(progress):
     """Return the archive in the user's cache folder, fetched if it is not there."""
 
     def fetch(url, output_file, pooch_):
-        pooch.HTTPDownloader(progressbar=progress)(url, output_file, pooch_)
-        size = Path(output_file).stat().st_size
-        if size != IMDB.size:
-            raise DataError(f"{url} gave {size:,} bytes instead of {IMDB.size:,}")
+        with open(output_file, "wb") as file:
+            bounded = _Bounded(file, url)
+            pooch.HTTPDownloader(progressbar=progress)(url, bounded, pooch_)
+        if bounded.size != IMDB.size:
+            raise DataError(
+                f"{url} gave {bounded.size:,} bytes instead of {IMDB.size:,}"
+            )
 
     try:
         return Path(
@@ -179,6 +196,9 @@ def _download(progress):
 #: The most bytes of one review, of all together, and of an unpacked archive. The data
 #: set has 14 kB, 66 MB and some 0.3 GB; a hostile archive of few bytes holds far more.
 _LARGEST, _LARGEST_TOGETHER, _LARGEST_ARCHIVE = 2**20, 2**28, 2**32
+
+#: The most entries of an archive; the data set has 100,000.
+_MOST_ENTRIES = 10**6
 
 
 class _TooLargeError(Exception):
@@ -297,7 +317,10 @@ def _read_tar(path, wanted):
         _unpacked(file) as unpacked,
         tarfile.open(fileobj=unpacked, mode="r|", tarinfo=_Entry) as archive,
     ):
-        for entry in archive:
+        for number, entry in enumerate(archive, start=1):
+            archive.members = []  # or they would all stay in memory
+            if number > _MOST_ENTRIES:
+                raise _TooLargeError(f"it has more than {_MOST_ENTRIES:,} entries")
             _check_size("it", entry.offset_data + entry.size, _LARGEST_ARCHIVE)
             if entry.isreg() and wanted(entry.name):
                 _check_size(entry.name, entry.size)

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from diffattn.errors import ResultError
 from diffattn.studies.statistics import Resampled, resample
 from diffattn.training.answers import unpack_right
 
@@ -19,14 +20,21 @@ def answers(runs: pd.DataFrame, *, together: int = 1) -> pd.DataFrame:
     Returns:
         A `pandas.DataFrame` with a row for each seed, its index, and a column for each
         item: the share that was right.
+
+    Raises:
+        ResultError: if the runs have not answered the same number of items.
     """
     packed = {
         run.seed: run.right["test"] for run in runs.itertuples() if _has(run.right)
     }
-    rows = [
-        unpack_right(right).reshape(-1, together).mean(axis=1)
-        for right in packed.values()
-    ]
+    right = [unpack_right(one) for one in packed.values()]
+    sizes = {len(one) for one in right}
+    if len(sizes) > 1 or any(size % together for size in sizes):
+        raise ResultError(
+            f"the runs of a model answered {sorted(sizes)} test items: they must be "
+            f"equally many, and a multiple of {together}"
+        )
+    rows = [one.reshape(-1, together).mean(axis=1) for one in right]
     # An array at once: pandas takes seconds for a list of rows.
     return pd.DataFrame(
         np.stack(rows) if rows else None, index=pd.Index(packed, name="seed")

@@ -9,6 +9,9 @@ from diffattn.names import MODEL_TYPES
 from diffattn.studies.models import Model
 from diffattn.training.config import Config
 
+#: More would be a mistake: their list alone takes seconds.
+_MOST_SEEDS = 10_001
+
 
 def grid(
     models: Iterable[Model] = MODEL_TYPES,
@@ -33,7 +36,7 @@ def grid(
     Raises:
         ValueError: on a value out of its bounds.
     """
-    check_int("seeds", seeds)
+    check_int("seeds", seeds, high=_MOST_SEEDS)
     of_models = [
         {"attention_type": model} if isinstance(model, str) else model
         for model in models

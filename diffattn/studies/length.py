@@ -52,12 +52,19 @@ def draw(runs: "DataFrame") -> "dict[str, Figure]":
 
     Returns:
         A dict from "length" to the `matplotlib.figure.Figure`.
+
+    Raises:
+        ResultError: if the name of a test set is no length.
     """
+    from diffattn.errors import ResultError
     from diffattn.studies.answers import accuracy_of_tests
     from diffattn.studies.figures import plot_lines
 
     accuracies = accuracy_of_tests(runs)
-    accuracies["length"] = accuracies["test"].astype(int)
+    try:
+        accuracies["length"] = accuracies["test"].astype(int)
+    except ValueError as error:
+        raise ResultError(f"a test set of {GRID} has no length: {error}") from error
     return {"length": plot_lines(accuracies, "length", "tokens of a test text")}
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from diffattn.checks import check_number
 from diffattn.data.versions import standardization_of
 from diffattn.errors import ResultError
-from diffattn.files import expand, json_files, read_file
+from diffattn.files import MOST_JSON, expand, json_files, read_file
 from diffattn.names import BASELINE, KEPT, METRICS, MODEL_TYPES
 from diffattn.studies import STUDIES
 from diffattn.studies.models import file_name
@@ -237,7 +237,7 @@ def read_result(path: Path) -> tuple[Config, dict]:
     """
     path = expand(path)
     try:
-        result = json.loads(read_file(path).decode("utf-8"))
+        result = json.loads(read_file(path, MOST_JSON).decode("utf-8"))
         config = Config(**result["config"])
         check_document(result)
         if "error" not in result:

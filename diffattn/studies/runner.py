@@ -195,11 +195,21 @@ def train_one(config: Config, folder: Path, callbacks: Sequence = ()) -> dict:
 def _make_ready(folder, document, data):
     """Empty the folder if it is another run's: of other settings or other tokens."""
     path = folder / "run.json"
-    if path.exists() and (read_json(path) != document or other_tokens(folder, data)):
+    if path.exists() and (
+        _settings(read_json(path)) != _settings(document) or other_tokens(folder, data)
+    ):
         # The settings last: without them, the rest would pass for this run's.
         for part in [*(p for p in folder.iterdir() if p != path), path]:
             delete(part)
     write_json(path, document)
+
+
+def _settings(document):
+    """The `Config` of a document: what is newer than it has its default, as then."""
+    try:
+        return Config(**document["config"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -12,7 +12,7 @@ import numpy as np
 from diffattn.checks import check_choice, check_int, check_number
 from diffattn.data.versions import STANDARDIZATION_VERSION, standardization_of
 from diffattn.errors import DivergenceError, RunError
-from diffattn.files import delete, read_json, write_json
+from diffattn.files import delete, read_json, sync, write_json
 from diffattn.training.document import check_history
 
 #: What is stored of early stopping, besides the best weights.
@@ -110,6 +110,8 @@ class Checkpoint(keras.callbacks.Callback):
         new.mkdir()
         np.savez(new / "variables.npz", *[v.numpy() for v in _variables(self.model)])
         np.savez(new / "best.npz", *(self.stopping.best_weights or []))
+        for arrays in new.iterdir():  # or a power cut would lose them and the old ones
+            sync(arrays)
         write_json(new / "state.json", state)
         old = _checkpoints(self.folder)
         new.rename(self.folder / f"checkpoint-{self.epoch:06d}")

@@ -67,7 +67,9 @@ def _describe_data():
     return f"{names}; or the path of an aclImdb folder or archive"
 
 
-_at_least_1 = check_int
+#: The largest number that tokens, shapes and TensorFlow's counters have room for.
+_MOST = 2**31 - 1
+_at_least_1 = partial(check_int, high=_MOST)
 _is_share = partial(check_number, low=0, high=1)
 _is_positive = partial(check_number, low=0)
 _is_seed = partial(check_int, low=0, high=2**31)
@@ -116,9 +118,11 @@ class Config:
         10_000,
         "tokens, padding and unknown among them",
         # Padding, the unknown word, and one that is known.
-        partial(check_int, low=3),
+        partial(check_int, low=3, high=_MOST),
     )
-    sequence_length: int = _setting(250, "tokens of a review, cut or padded", check_int)
+    sequence_length: int = _setting(
+        250, "tokens of a review, cut or padded", _at_least_1
+    )
     embedding_dim: int = _setting(16, "features of a token's embedding", _at_least_1)
     positional_encoding: bool = _setting(
         False, "add sines and cosines of its position to a token's embedding", _is_flag

@@ -49,7 +49,7 @@ def check_history(history: Any, epochs: int | None = None) -> None:
         ValueError: if it has not.
     """
     _check_dict("history", history)
-    for metric in ("loss", "val_loss"):
+    for metric in ("loss", "accuracy", "val_loss", "val_accuracy"):
         if metric not in history:
             raise ValueError(f"history has no {metric}")
     for metric, values in history.items():
@@ -69,7 +69,7 @@ def _check_dict(name, value):
 def _check_metrics(metrics):
     for metric in METRICS:
         if metric in metrics:
-            check_number(metric, metrics[metric])
+            _check_metric(metric, metrics[metric])
     for name in ("epochs", "kept_epoch"):
         if name in metrics:
             check_int(name, metrics[name])
@@ -77,12 +77,19 @@ def _check_metrics(metrics):
         raise ValueError("kept_epoch must not be above epochs")
 
 
+def _check_metric(name, value):
+    """Check a loss, or an accuracy, which is a share."""
+    check_number(name, value)
+    if "accuracy" in name and not 0 <= value <= 1:
+        raise ValueError(f"{name} must be from 0 to 1. Received: {value!r}")
+
+
 def _check_test(name, measured):
     _check_dict(f"test {name}", measured)
     for metric in ("loss", "accuracy"):
         if metric not in measured:
             raise ValueError(f"test {name} has no {metric}")
-        check_number(f"{metric} of test {name}", measured[metric])
+        _check_metric(f"{metric} of test {name}", measured[metric])
     if "right" in measured:
         unpack_right(measured["right"])
 

@@ -145,7 +145,7 @@ class Run:
         if self.config.attention_type == BASELINE:
             raise ValueError("the baseline, attention_type='none', has no attention")
         vectorizer, classifier = self.model.layers[1:3]
-        tokens = vectorizer(tf.constant([text]))
+        tokens = vectorizer(tf.constant(as_bytes([text])))
         layer = classifier.get_layer("attention")
         x = keras.Model(classifier.input, layer.input)(tokens)
         causal = self.config.causal
@@ -280,8 +280,33 @@ def load_run(path: str | os.PathLike) -> Run:
             f"{path} was trained with standardization {version}; the current one, "
             f"{STANDARDIZATION_VERSION}, gives other tokens: train it again"
         )
-    _ = run.model  # loaded now, to report damage before any other work
+    _check_model(run)  # loaded now, to report damage before any other work
     return run
+
+
+#: The layers of a saved model, from text to probabilities.
+_LAYERS = (
+    keras.layers.InputLayer,
+    keras.layers.TextVectorization,
+    keras.Model,
+    keras.layers.Activation,
+)
+
+
+def _check_model(run):
+    """Check that a run's model is one that `train` has saved, for the run's task."""
+    layers = getattr(run.model, "layers", ())
+    if len(layers) != len(_LAYERS) or not all(map(isinstance, layers, _LAYERS)):
+        raise RunError(
+            f"{run.path} cannot be loaded: its model is not one of diffattn train"
+        )
+    activation = keras.activations.serialize(layers[-1].activation)
+    if activation != run.task.activation:
+        raise RunError(
+            f"{run.path} cannot be loaded: its model ends in {activation}, and the "
+            f"task of data={run.config.data!r} in {run.task.activation}; a data set of "
+            "your own must be imported first (--import)"
+        )
 
 
 def _as_run(path, document):
@@ -292,7 +317,13 @@ def _as_run(path, document):
             _ = document["metrics"][name]
         document = {**document}
         return Run(path, Config(**document.pop("config")), **document)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise RunError(
             f"{path / 'run.json'} does not describe a run: {error}"
         ) from error

@@ -299,8 +299,23 @@ def write_zip_bomb(path):
     path.write_bytes(content.replace((2**26).to_bytes(4, "little"), b"\x0a\0\0\0"))
 
 
+def write_many_entries(path):
+    """A million and more empty files, of which tarfile keeps every header."""
+    entry = tarfile.TarInfo("x").tobuf(tarfile.GNU_FORMAT)
+    with bz2.open(path, "wb") as file:
+        for _ in range(1001):
+            file.write(1000 * entry)
+
+
 @pytest.mark.parametrize(
-    "write", [write_sparse_tar, write_long_name, write_bzip2, write_zip_bomb]
+    "write",
+    [
+        write_sparse_tar,
+        write_long_name,
+        write_bzip2,
+        write_zip_bomb,
+        pytest.param(write_many_entries, marks=pytest.mark.weekly),
+    ],
 )
 def test_a_bomb_is_refused_in_little_memory(write, small, tmp_path):
     write(tmp_path / "bomb")

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from diffattn.errors import ResultError
 from diffattn.studies.answers import (
     accuracy_of_tests,
     answers,
@@ -41,6 +42,13 @@ def test_items_that_belong_together_are_averaged():
 def test_runs_without_answers_do_not_count():
     rights = {0: {"test": pack_right(np.ones(4, bool))}, 1: None, 2: float("nan")}
     assert answers(frame(rights)).index.tolist() == [0]
+
+
+@pytest.mark.parametrize(("items", "together"), [((4, 6), 1), ((5, 5), 2)])
+def test_runs_that_answered_other_items_are_refused(items, together):
+    rights = {seed: np.ones(count, bool) for seed, count in enumerate(items)}
+    with pytest.raises(ResultError, match="test items: they must be equally many"):
+        answers(frame(packed(rights)), together=together)
 
 
 def test_models_are_compared_over_the_seeds_in_common():

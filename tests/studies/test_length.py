@@ -1,5 +1,7 @@
+import pytest
 from stored_results import store
 
+from diffattn.errors import ResultError
 from diffattn.studies.length import GRID, STUDY
 from diffattn.studies.models import DIFFERENCE
 from diffattn.studies.results import read_results
@@ -39,3 +41,11 @@ def test_the_picture_has_a_panel_for_each_model_and_a_line_for_each_run(tmp_path
     assert len(lines) == 4 + 1
     assert lines[-1].get_xdata().tolist() == list(LENGTHS)
     assert lines[-1].get_ydata().tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_test_set_without_a_length_is_named(tmp_path):
+    runs = stored(tmp_path)
+    for tests in runs["tests"]:
+        tests["long"] = tests["24"]
+    with pytest.raises(ResultError, match="'long'"):
+        STUDY.figures(runs)
