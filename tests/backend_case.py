@@ -1,6 +1,6 @@
 """What every backend computes for `test_backends`: run as a program, one backend each.
 
-python tests/backend_case.py INPUTS.npz OUTPUTS.npz ASKED ...
+python tests/backend_case.py OUTPUTS.npz ASKED ...
 
 ASKED is what `key` makes of a type, a size and whether tokens are masked.
 """
@@ -104,8 +104,8 @@ def in_torch(layer, x, upstream):
 
 
 def main():
-    inputs_path, path, *asked = sys.argv[1:]
-    given = dict(np.load(inputs_path))
+    path, *asked = sys.argv[1:]
+    given = inputs()
     weights = [given[f"weight{n}"] for n in range(8)]
     found = {}
     for attention_type in (*ATTENTION_TYPES, *RELATIVES):

@@ -1,8 +1,10 @@
 """Functions and data that several test modules use."""
 
+import functools
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +70,25 @@ def selected(request):
         # A chapter is no function of a module.
         if getattr(item, "module", None) is request.module and hasattr(item, "callspec")
     ]
+
+
+def finder(program, request, folder, asked):
+    """A function of a backend: what a program of this folder finds there.
+
+    It runs there once, when first needed, and computes what the selected tests of the
+    module need: the keys `asked(backend, parameters)` of each.
+    """
+
+    @functools.cache
+    def find(backend):
+        if find_spec(backend) is None:
+            pytest.skip(f"{backend} is not installed")
+        path = folder / f"{backend}.npz"
+        keys = [key for test in selected(request) for key in asked(backend, test)]
+        run(program, path, *keys, KERAS_BACKEND=backend)
+        return dict(np.load(path))
+
+    return find
 
 
 def qkv(seed=0, tokens=T, keys=S, dtype="float64"):

@@ -1,6 +1,5 @@
 """TensorFlow, JAX and PyTorch compute the same; so do XLA and several devices."""
 
-from importlib.util import find_spec
 from itertools import product
 
 import backend_case
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tools import BACKENDS, run, selected, weekly_but, weekly_unless, worst
+from tools import BACKENDS, finder, run, weekly_but, weekly_unless, worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention
 from diffattn.attention.kernels import sizes
@@ -44,36 +43,19 @@ def expected():
     return output
 
 
-def sizes_needed(backend, test):
-    """What a test needs of a backend; TensorFlow has the truth, where terms are few."""
-    own = {test["size"]} if test["backend"] == backend else set()
-    return own | ({"few"} if backend == "tensorflow" else set())
-
-
 @pytest.fixture(scope="module")
 def found(request, tmp_path_factory):
-    """What each backend found of what is asked, computed once."""
+    """What each backend finds; TensorFlow the truth, too, where terms are few."""
+
+    def asked(backend, test):
+        sizes = {test["size"]} if test.get("backend") == backend else set()
+        if backend == "tensorflow" and "backend" in test:
+            sizes.add("few")
+        for size in sizes:
+            yield backend_case.key(test["attention_type"], size, test["masked"])
+
     folder = tmp_path_factory.mktemp("backends")
-    np.savez(folder / "inputs.npz", **backend_case.inputs())
-    results = {}
-
-    def of(backend):
-        if find_spec(backend) is None:
-            pytest.skip(f"{backend} is not installed")
-        if backend not in results:
-            path = folder / f"{backend}.npz"
-            asked = [
-                backend_case.key(test["attention_type"], size, test["masked"])
-                for test in selected(request)
-                if "backend" in test
-                for size in sizes_needed(backend, test)
-            ]
-            inputs = folder / "inputs.npz"
-            run("backend_case.py", inputs, path, *asked, KERAS_BACKEND=backend)
-            results[backend] = dict(np.load(path))
-        return results[backend]
-
-    return of
+    return finder("backend_case.py", request, folder, asked)
 
 
 def backends_and_sizes(*backends):

@@ -21,7 +21,7 @@ from derivatives_case import (
     is_asked_every_time,
     key,
 )
-from tools import gradients, run, selected, weekly_unless
+from tools import finder, gradients, weekly_unless
 
 from diffattn import ATTENTION_TYPES
 from diffattn.attention.attend import attend_lean
@@ -135,25 +135,14 @@ def differences(case):
 
 @pytest.fixture(scope="module")
 def found(request, tmp_path_factory):
-    """What each backend found of what is asked, computed once."""
+    """What each backend finds."""
+
+    def asked(backend, test):
+        if test.get("backend") == backend:
+            yield key(test["attention_type"], test["case"], test["asked"])
+
     folder = tmp_path_factory.mktemp("derivatives")
-    results = {}
-
-    def of(backend):
-        if importlib.util.find_spec(backend) is None:
-            pytest.skip(f"{backend} is not installed")
-        if backend not in results:
-            path = folder / f"{backend}.npz"
-            asked = [
-                key(test["attention_type"], test["case"], test["asked"])
-                for test in selected(request)
-                if test.get("backend") == backend
-            ]
-            run("derivatives_case.py", path, *asked, KERAS_BACKEND=backend)
-            results[backend] = dict(np.load(path))
-        return results[backend]
-
-    return of
+    return finder("derivatives_case.py", request, folder, asked)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """What a mask hides counts as nothing: in outputs, weights and gradients."""
 
 import warnings
-from importlib.util import find_spec
 
 import keras
 import masks_case
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
-from tools import BACKENDS, gradients, run, selected, weekly_unless, worst
+from tools import BACKENDS, finder, gradients, weekly_unless, worst
 
 from diffattn import ATTENTION_TYPES, CustomMultiheadAttention, build_classifier
 from diffattn.attention import layer as layers
@@ -114,30 +113,15 @@ def expected_of_layer():
 
 @pytest.fixture(scope="module")
 def found(request, tmp_path_factory):
-    """What each backend found of what is asked, computed once."""
+    """What each backend finds."""
+
+    def asked(backend, test):
+        if test.get("backend") == backend:
+            names = "attention_type", "size", "call", "with_weights"
+            yield masks_case.key(*(test[name] for name in names))
+
     folder = tmp_path_factory.mktemp("masks")
-    results = {}
-
-    def of(backend):
-        if find_spec(backend) is None:
-            pytest.skip(f"{backend} is not installed")
-        if backend not in results:
-            path = folder / f"{backend}.npz"
-            asked = [
-                masks_case.key(
-                    test["attention_type"],
-                    test["size"],
-                    test["call"],
-                    test["with_weights"],
-                )
-                for test in selected(request)
-                if test.get("backend") == backend
-            ]
-            run("masks_case.py", path, *asked, KERAS_BACKEND=backend)
-            results[backend] = dict(np.load(path))
-        return results[backend]
-
-    return of
+    return finder("masks_case.py", request, folder, asked)
 
 
 # JAX compiles each operation for itself; where terms are few, these are the formula's.
