@@ -22,6 +22,7 @@ help:
 	@echo "make clean      delete what was built, the environment too"
 
 book: .venv/installed
+	$(BIN)/python book/run_chapters.py
 	$(BIN)/jupyter-book build book --all --warningiserror --keep-going
 	@echo "Open book/_build/html/index.html"
 
