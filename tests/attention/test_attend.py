@@ -360,6 +360,23 @@ def test_a_documented_training_step_stays_under_6_gb(attention_type):
     assert float(step.stdout.split()[-1]) < 6
 
 
+@pytest.mark.weekly
+@pytest.mark.slow
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_five_thousand_tokens_give_the_specification_and_finite_gradients(
+    attention_type,
+):
+    rng = np.random.default_rng(0)
+    q, k, v = rng.normal(size=(3, 1, 1, 5000, 8)).astype("float32")
+    last = q[:, :, -4:]  # the first of these has no predecessor in the reference
+    expected, _ = reference.attend(
+        *(x.astype(float) for x in (last, k, v)), attention_type
+    )
+    assert worst(lean(q, k, v, attention_type)[:, :, -3:], expected[:, :, -3:]) < 1e-4
+    found = gradients(lambda *qkv: lean(*qkv, attention_type), q, k, v)
+    assert all(np.isfinite(g).all() for g in found)
+
+
 def test_weights_of_a_seventh_score_come_by_registering(monkeypatch):
     """Whatever is in the registry goes the same path."""
     monkeypatch.setattr(registry, "REGISTRY", dict(REGISTRY))
