@@ -2,7 +2,8 @@
 
 python book/run_chapters.py
 
-What keeps it, jupyter-cache, comes with jupyter-book. A chapter that fails is not kept: the build runs it again, and says what is wrong.
+What keeps it, jupyter-cache, comes with jupyter-book. A chapter that fails is not kept:
+the build runs it again, and says what is wrong.
 """
 
 import logging
