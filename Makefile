@@ -29,7 +29,12 @@ book: .venv/installed
 quick: .venv/installed
 	$(BIN)/python -m pytest tests -m "not slow and not book and not site and not cluster"
 
-# A file's tests stay in one process: they share what takes long to make.
+# A file's tests stay in one process: they share what takes long to make. The processes
+# would get in each other's way if each took every core.
+test weekly: export OMP_NUM_THREADS = 1
+test weekly: export TF_NUM_INTRAOP_THREADS = 1
+test weekly: export TF_NUM_INTEROP_THREADS = 1
+
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
