@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -499,7 +500,121 @@ def test_the_readers_code_sees_no_page(served):
     assert output.inner_text().strip() == "null"
 
 
+# ---- Too much -----------------------------------------------------------------------
+
+
+def lives(page, solutions):
+    """The page, with no frame of the past, answers as ever."""
+    assert page.locator("iframe").count() == 0
+    assert page.title() == "Exercises"
+    assert verdict(page, "l2_norm", solutions["l2_norm"]).startswith("Right")
+
+
+LONGEST = 20_000
+
+
+def paste(page, area, text):
+    """In the place of all that an editor has, as a reader does it."""
+    page.evaluate(
+        """text => document.addEventListener("copy", (event) => {
+          event.clipboardData.setData("text/plain", text);
+          event.preventDefault();
+        }, { once: true })""",
+        text,
+    )
+    area.focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+c")
+    page.keyboard.press("Control+v")
+
+
+@pytest.mark.parametrize("unit", ["x", "<b>\n", "\n", "(", "x = 1\n"])
+def test_a_megabyte_is_cut_and_gets_an_answer(page, solutions, unit):
+    area = part(page, "l1_norm").get_by_label("Your Python")
+    paste(page, area, unit * (2**20 // len(unit)))
+    assert len(area.input_value()) == LONGEST
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Tab")  # there is no room to indent it
+    assert len(area.input_value()) <= LONGEST
+    found = verdict(page, "l1_norm")
+    assert len(found) < 1100
+    assert not found.startswith("Right")
+    lives(page, solutions)
+
+
+def test_many_lines_are_indented_at_once(page):
+    """The browser's own command would take minutes for these."""
+    area = part(page, "l1_norm").get_by_label("Your Python")
+    paste(page, area, "\n" * 3000)
+    page.keyboard.press("Control+a")
+    start = time.monotonic()
+    page.keyboard.press("Tab")
+    assert area.input_value() == "    \n" * 3000 + "    "
+    assert time.monotonic() - start < 20
+    page.reload()  # and that is what the browser keeps
+    assert area.input_value() == "    \n" * 3000 + "    "
+    area.fill("")
+
+
+def test_a_code_as_long_as_it_may_be_is_run(page, solutions):
+    code = solutions["l1_norm"]
+    assert verdict(page, "l1_norm", code + "#" * (LONGEST - len(code))) == (
+        verdict(page, "l1_norm", code)
+    )
+    # What an earlier page has stored may be longer.
+    page.evaluate(
+        "localStorage.setItem('diffattn-exercise-l1_norm', '#'.repeat(2 ** 20))"
+    )
+    page.reload()
+    area = part(page, "l1_norm").get_by_label("Your Python")
+    assert area.input_value() == "#" * LONGEST
+    area.fill(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("x = [1]\nwhile True:\n    x += x", "Line 3: MemoryError: memory"),
+        ("x = 'a'\nwhile True:\n    x += x", "Line 3: MemoryError: memory"),
+        ("x = []\nwhile True:\n    x.append('a' * 100_000)", "Line 3: MemoryError"),
+        ("def score(q, k):\n    return [[0.0] * 4] * 10**6", "score returned far too"),
+        ("print('x' * 10**6)", "NameError: there is no function"),
+        ("raise ValueError('x' * 10**6)", "Line 1: ValueError: xxx"),
+        ("raise ValueError('x\\n' * 10**6)", "Line 1: x"),
+    ],
+    ids=["list", "text", "texts", "answer", "output", "error", "lines of an error"],
+)
+def test_a_code_that_builds_too_much_gets_an_answer(page, solutions, code, message):
+    found = verdict(page, "l1_norm", code)
+    # Or the time is over before the memory is: that depends on the machine.
+    assert found.startswith((message, "Your code did not end")), found
+    assert len(found) < 1100
+    assert len(part(page, "l1_norm").inner_text()) < 15_000
+    lives(page, solutions)
+
+
 # ---- The editor ---------------------------------------------------------------------
+
+
+def test_a_finger_runs_the_code(browser, address, solutions):  # noqa: F811
+    context = browser.new_context(
+        has_touch=True, viewport={"width": 390, "height": 800}
+    )
+    page = context.new_page()
+    page.goto(address)
+    exercise = part(page, "cosine_similarity")
+    exercise.get_by_label("Your Python").tap()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(solutions["cosine_similarity"])
+    exercise.get_by_role("button", name="Run").tap()
+    assert finished(exercise).startswith("Right")
+    exercise.get_by_role("button", name="Show a solution").tap()
+    shown = exercise.get_by_role("group", name="A solution")
+    assert shown.inner_text() == solutions["cosine_similarity"]
+    exercise.get_by_role("button", name="Reset").tap()
+    exercise.get_by_role("button", name="Run").tap()
+    assert finished(exercise) == "All scores are 0."
+    context.close()
 
 
 def test_what_is_written_stays_until_it_is_reset(page):

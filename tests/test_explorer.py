@@ -3,9 +3,13 @@
 import base64
 import json
 import math
+import re
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
 from keras import ops
 from test_site import BROWSER, ROOT, browser  # noqa: F401
 
@@ -19,6 +23,14 @@ pytestmark = [
     pytest.mark.site,
     pytest.mark.skipif(not BROWSER, reason="needs Chromium"),
 ]
+
+
+def watch(page):
+    """A list that fills with the errors of the page."""
+    troubles = []
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("console", lambda m: m.type == "error" and troubles.append(m.text))
+    return troubles
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +49,7 @@ def page(browser, tmp_path_factory):  # noqa: F811
         encoding="utf-8",
     )
     page = browser.new_page(accept_downloads=True)
-    troubles = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda m: m.type == "error" and troubles.append(m.text))
+    troubles = watch(page)
     page.goto(path.as_uri())
     yield page
     assert not troubles
@@ -50,6 +60,36 @@ def page(browser, tmp_path_factory):  # noqa: F811
 def fresh(page):
     page.reload()
     return page
+
+
+@pytest.fixture
+def phone(browser, page):  # noqa: F811
+    """The same page, narrow, on a device that is touched."""
+    context = browser.new_context(
+        has_touch=True, viewport={"width": 390, "height": 800}
+    )
+    phone = context.new_page()
+    troubles = watch(phone)
+    phone.goto(page.url)
+    yield phone
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert not troubles
+    context.close()
+
+
+def drag_by_finger(phone, locator, goals):
+    """Touch the middle of an element, and draw the finger to each goal in turn."""
+    locator.scroll_into_view_if_needed()
+    box = locator.bounding_box()
+    start = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    session = phone.context.new_cdp_session(phone)
+    for kind, points in (
+        ("touchStart", [start]),
+        *(("touchMove", [goal]) for goal in goals(start)),
+        ("touchEnd", []),
+    ):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.detach()
 
 
 def weights_in_page(page, attention_type, q, k, **options):
@@ -89,18 +129,24 @@ def test_the_family_is_that_of_the_package(page, attention_type, lag, coefficien
     assert np.abs(found - tables).max() < 1e-6
 
 
-def test_recall_looks_where_one_layer_of_the_package_looks(page):
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_recall_looks_where_one_layer_of_the_package_looks(page, attention_type):
+    rng = np.random.default_rng(0)
     data = load_recall(pairs=5, train_sequences=5, test_sequences=5)
     for text in data.test.texts:
         words = text.split(" ")
         names = list(dict.fromkeys(words))
         x = np.eye(len(names))[[names.index(word) for word in words]][None, None]
-        _, weights = attend(x, -8 * x, x, "differentialSum", scale=1.0)
+        beta = rng.uniform(0, 12)
+        _, weights = attend(x, -beta * x, x, attention_type, scale=1.0)
+        expected = ops.convert_to_numpy(weights)[0, 0, -1]
+        if attention_type == "differential":  # in the feature of the word asked for
+            expected = expected[:, names.index(words[-2])]
         found = page.evaluate(
-            "words => window.diffattn.recallWeights(words, 'differentialSum', 8, -1)",
-            words,
+            "given => window.diffattn.recallWeights(...given, -1)",
+            [words, attention_type, beta],
         )
-        assert np.abs(ops.convert_to_numpy(weights)[0, 0, -1] - found).max() < 1e-6
+        assert np.abs(expected - found).max() < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -158,25 +204,22 @@ def test_a_vector_follows_the_keyboard_and_the_mouse(fresh):
     assert labels(fresh) != after
 
 
-def test_a_vector_follows_a_finger(browser, page):  # noqa: F811
-    context = browser.new_context(
-        has_touch=True, viewport={"width": 390, "height": 800}
-    )
-    phone = context.new_page()
-    phone.goto(page.url)
+def test_a_vector_follows_a_finger(phone):
     point = phone.get_by_role("button", name="query 3 at")
-    box = point.locator("circle").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    session = context.new_cdp_session(phone)
-    for kind, points in (
-        ("touchStart", [{"x": x, "y": y}]),
-        ("touchMove", [{"x": x + 30, "y": y - 20}]),
-        ("touchEnd", []),
-    ):
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-    assert point.get_attribute("aria-label") != "query 3 at −1.20, −0.30"
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    context.close()
+    # In several steps: each draws the plane anew, and with it what was touched.
+    drag_by_finger(
+        phone,
+        point.locator("circle"),
+        lambda at: [{"x": at["x"] + 10 * n, "y": at["y"] - 7 * n} for n in (1, 2, 3)],
+    )
+    box = phone.locator("[data-part=vectors] .explorer-plane").bounding_box()
+    scale = 4.8 / box["width"]
+    x, y = re.findall(r"−?\d\.\d\d", point.get_attribute("aria-label"))
+    assert abs(float(x.replace("−", "-")) - (-1.2 + 30 * scale)) < 0.02
+    assert abs(float(y.replace("−", "-")) - (-0.3 + 21 * scale)) < 0.02
+    phone.get_by_role("button", name="Shift the keys").tap()
+    told = phone.locator("[data-part=vectors] .explorer-told").inner_text()
+    assert told == "Shift the keys: scaled_dot_product does not notice."
 
 
 def test_without_a_past_the_last_two_do_not_see_order(fresh):
@@ -199,6 +242,14 @@ def test_the_step_says_what_is_subtracted(fresh):
     assert "nothing came before" in told.inner_text()
 
 
+def test_a_tap_chooses_a_step(phone):
+    phone.get_by_role("button", name="good with good: 2").tap()
+    told = phone.locator("[data-part=step] .explorer-told")
+    assert told.inner_text().startswith("“good” with “good”: 2, and −1.00 times")
+    phone.get_by_role("button", name="fun with not: 4").tap()
+    assert "nothing came before" in told.inner_text()
+
+
 def test_one_layer_looks_up_the_colour_and_blind_scores_do_not(fresh):
     part = fresh.locator("[data-part=recall]")
     told = part.locator(".explorer-told")
@@ -206,11 +257,46 @@ def test_one_layer_looks_up_the_colour_and_blind_scores_do_not(fresh):
         part.get_by_role("button", name=animal).click()
         assert told.inner_text().endswith("one layer has looked it up.")
         assert part.get_by_role("button", name=animal).get_attribute("aria-pressed")
-    part.get_by_role("button", name="Deal the values anew").click()
-    assert told.inner_text().endswith("one layer has looked it up.")
-    for kind in ("scaled_dot_product", "l2_norm"):
+    score = part.get_by_label("Score")
+    assert score.locator("option").all_inner_texts() == list(ATTENTION_TYPES)
+    for pairs in ("2", "5", "8"):
+        part.get_by_label("Pairs").fill(pairs)
+        part.get_by_role("button", name="Shuffle the values").click()
+        for kind in ATTENTION_TYPES:
+            score.select_option(kind)
+            says = (
+                "it does not know." if kind in BLIND else "one layer has looked it up."
+            )
+            assert told.inner_text().endswith(says)
+
+
+def test_recall_tells_the_weights(fresh):
+    """In the feature of the animal, half of it goes to the slot, which follows too."""
+    part = fresh.locator("[data-part=recall]")
+    told = part.locator(".explorer-told")
+    for kind, percent in (("differentialSum", 100), ("differential", 50)):
         part.get_by_label("Score").select_option(kind)
-        assert told.inner_text().endswith("it does not know.")
+        assert f"gives pink {percent} % of its weight" in told.inner_text()
+    bars = part.locator("svg").get_attribute("aria-label")
+    assert "pink 50 %, fox 0 %" in bars
+    assert bars.endswith("? 50 %")
+
+
+def test_recall_is_asked_by_finger(phone):
+    part = phone.locator("[data-part=recall]")
+    told = part.locator(".explorer-told")
+    part.get_by_role("button", name="fox").tap()
+    assert told.inner_text().startswith("fox is followed by gold.")
+    colours = set()
+    for _ in range(20):  # all of them the same by chance: 4^-20
+        part.get_by_role("button", name="Shuffle the values").tap()
+        assert told.inner_text().endswith("one layer has looked it up.")
+        colours.add(told.inner_text().split()[4])
+    assert len(colours) > 1
+    part.get_by_label("β").scroll_into_view_if_needed()
+    slider = part.get_by_label("β").bounding_box()
+    phone.touchscreen.tap(slider["x"] + 2, slider["y"] + slider["height"] / 2)
+    assert told.inner_text().endswith("it does not know.")
 
 
 def stored():
@@ -230,35 +316,69 @@ def arrays_of(packed, words):
     return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
-def test_the_classifiers_answer_as_the_package_does(page, attention_type):
+def classify(attention_type, tokens):
+    """The probability and the weights (H, T, S, or H, T, S, d) of the package."""
     content = stored()
     packed = content["classifiers"][attention_type]
-    words = len(content["vocabulary"])
-    embedding, *kernels, last, last_bias = arrays_of(packed, words)
+    arrays = arrays_of(packed, len(content["vocabulary"]))
+    embedding, *kernels, last, last_bias = arrays
+    x = embedding[tokens]
+    q, k, v = (
+        (x @ kernels[n] + kernels[n + 1])
+        .reshape(1, len(tokens), packed["heads"], -1)
+        .swapaxes(1, 2)
+        for n in (0, 2, 4)
+    )
+    output, weights = attend(q, k, v, attention_type)
+    joined = ops.convert_to_numpy(output).swapaxes(1, 2).reshape(len(tokens), -1)
+    logit = (joined @ kernels[6] + kernels[7]).mean(axis=0) @ last + last_bias
+    return 1 / (1 + np.exp(-logit.item())), ops.convert_to_numpy(weights)[0]
+
+
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_the_classifiers_answer_as_the_package_does(page, attention_type):
     rng = np.random.default_rng(0)
     for count in (1, 7, 20):
-        tokens = rng.integers(1, words, count)
-        x = embedding[tokens]
-        q, k, v = (
-            (x @ kernels[n] + kernels[n + 1])
-            .reshape(1, count, packed["heads"], -1)
-            .swapaxes(1, 2)
-            for n in (0, 2, 4)
-        )
-        output, _ = attend(q, k, v, attention_type)
-        joined = ops.convert_to_numpy(output).swapaxes(1, 2).reshape(count, -1)
-        logit = (joined @ kernels[6] + kernels[7]).mean(axis=0) @ last + last_bias
-        answer = page.evaluate(
+        tokens = rng.integers(1, len(stored()["vocabulary"]), count)
+        probability, weights = classify(attention_type, tokens)
+        found = page.evaluate(
             """([type, tokens]) => {
               const { vocabulary, classifiers } = window.diffattnClassifiers;
               const { unpackClassifier, classify } = window.diffattn;
               const model = unpackClassifier(classifiers[type], vocabulary.length);
-              return classify(type, model, tokens).probability;
+              return classify(type, model, tokens);
             }""",
             [attention_type, tokens.tolist()],
         )
-        assert abs(answer - 1 / (1 + np.exp(-logit.item()))) < 1e-6
+        assert abs(found["probability"] - probability) < 1e-6
+        # One table for each feature of each head, or one for each head.
+        tables = weights if weights.ndim == 4 else weights[..., None]
+        tables = np.moveaxis(tables, 3, 1)
+        assert np.abs(np.array(found["maps"]) - tables).max() < 1e-6
+
+
+@pytest.mark.parametrize("attention_type", ATTENTION_TYPES)
+def test_the_map_says_where_each_word_looks(fresh, attention_type):
+    """In words, for whom it cannot be seen."""
+    vocabulary = stored()["vocabulary"]
+    part = fresh.locator("[data-part=sentence]")
+    part.get_by_role("combobox", name="Weights of").select_option(attention_type)
+    tokens = np.random.default_rng(1).choice(np.arange(2, len(vocabulary)), 9, False)
+    words = [vocabulary[token] for token in tokens]
+    part.get_by_label("Your sentence").fill(" ".join(words))
+    label = part.locator(".explorer-map").get_attribute("aria-label")
+    assert label.startswith(f"Weights of the 4 heads of {attention_type}: ")
+    _, weights = classify(attention_type, tokens)
+    if weights.ndim == 4:
+        weights = weights.mean(axis=-1)
+    heads = re.findall(r"Head (\d): (.*?\d)\.(?: |$)", label)
+    assert [int(number) for number, _ in heads] == [1, 2, 3, 4]
+    for table, (_, told) in zip(weights, heads, strict=True):
+        looks = re.findall(r"“(\w+)” at “(\w+)”, (\d\.\d\d)(?:; |$)", told)
+        assert [word for word, _, _ in looks] == words
+        for row, (_, most, weight) in zip(table, looks, strict=True):
+            assert abs(row.max() - float(weight)) < 0.005 + 1e-6
+            assert row.max() - row[words.index(most)] < 1e-6
 
 
 def test_the_classifiers_know_the_words_of_the_reviews():
@@ -314,6 +434,60 @@ def test_a_word_is_dragged_to_another_place(fresh):
     assert moved[2] == texts[0]
 
 
+def test_a_word_is_dragged_by_finger(phone):
+    words = phone.locator("[data-part=sentence] .explorer-chip")
+    texts = words.all_inner_texts()
+    words.nth(0).scroll_into_view_if_needed()
+    boxes = [words.nth(n).bounding_box() for n in (1, 2)]
+    drag_by_finger(
+        phone,
+        words.nth(0),
+        # Word by word: each draws the words anew, and with them the one touched.
+        lambda _: [{"x": box["x"] + 10, "y": box["y"] + 10} for box in boxes],
+    )
+    assert words.all_inner_texts() == [*texts[1:3], texts[0], *texts[3:]]
+    told = phone.locator("[data-part=sentence] .explorer-told").inner_text()
+    assert told.endswith("did not move: to them it is the same text.")
+
+
+def test_words_are_chosen_by_keyboard(fresh):
+    part = fresh.locator("[data-part=sentence]")
+    chips = part.locator(".explorer-chip")
+    offered = part.get_by_label("A word of the reviews")
+    # All words, but for the padding and the one that stands for the unknown.
+    known = stored()["vocabulary"][2:]
+    assert offered.locator("option").all_inner_texts() == sorted(known)
+    part.get_by_label("Your sentence").fill("")
+    offered.focus()
+    fresh.keyboard.type("lovely")
+    fresh.keyboard.press("Tab")
+    fresh.keyboard.press("Enter")
+    assert (
+        part.locator(".explorer-told").inner_text() == "“lovely” was added at the end."
+    )
+    offered.focus()
+    fresh.keyboard.press("Home")
+    fresh.keyboard.press("ArrowDown")
+    fresh.keyboard.press("Tab")
+    fresh.keyboard.press("Space")
+    assert chips.all_inner_texts() == ["lovely", sorted(known)[1]]
+    assert part.get_by_label("Your sentence").input_value() == "lovely acting"
+    assert part.locator(".explorer-unknown").count() == 0
+    assert list(answers_in(part)) == list(ATTENTION_TYPES)
+
+
+def test_words_are_chosen_by_finger_until_there_are_enough(phone):
+    part = phone.locator("[data-part=sentence]")
+    part.get_by_label("A word of the reviews").select_option("photography")
+    part.get_by_label("Your sentence").fill("photography " * 30)
+    for _ in range(3):
+        part.get_by_role("button", name="Add").tap()
+    chips = part.locator(".explorer-chip").all_inner_texts()
+    assert chips == ["photography"] * 32
+    told = part.locator(".explorer-told").inner_text()
+    assert told == "The sentence is as long as it can be."
+
+
 def test_a_sentence_of_ones_own_is_answered(fresh):
     part = fresh.locator("[data-part=sentence]")
     part.get_by_label("Your sentence").fill("Not fun, but <b>GOOD</b>! xyzzy")
@@ -321,7 +495,7 @@ def test_a_sentence_of_ones_own_is_answered(fresh):
     assert chips.all_inner_texts() == ["not", "fun", "but", "bgoodb", "xyzzy"]
     assert part.locator(".explorer-unknown").all_inner_texts() == ["bgoodb", "xyzzy"]
     part.get_by_label("Your sentence").fill("")
-    assert "Type a few words." in part.inner_text()
+    assert "Type a few words, or add some." in part.inner_text()
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -343,6 +517,167 @@ def test_a_picture_is_saved_as_a_file_of_its_own(
     assert alone.evaluate("document.documentElement.nodeName") == "svg"
     assert alone.evaluate("document.documentElement.children.length") > 1
     alone.close()
+
+
+def test_the_saved_vectors_have_their_weights(fresh, browser, tmp_path):  # noqa: F811
+    part = fresh.locator("[data-part=vectors]")
+    fresh.get_by_role("button", name="Rotate both").click()
+    fresh.get_by_role("button", name="key 4 at").focus()
+    fresh.keyboard.press("ArrowUp")
+    fresh.get_by_role("button", name="Shift both").click()
+    with fresh.expect_download() as download:
+        part.get_by_role("button", name="Save as SVG").click()
+    path = tmp_path / "vectors.svg"
+    download.value.save_as(path)
+    space = "{http://www.w3.org/2000/svg}"
+    saved = ElementTree.parse(path).getroot()
+    texts = [text.text for text in saved.iter(f"{space}text")]
+    assert [text for text in texts if text in ATTENTION_TYPES] == list(ATTENTION_TYPES)
+    assert texts.count("does not notice") == 2
+    # The vectors as the file draws them, and the package's weights of these.
+    marks = [(mark.get("cx"), mark.get("cy")) for mark in saved.iter(f"{space}circle")]
+    q = np.array(marks, float) * [1, -1]
+    squares = [r for r in saved.iter(f"{space}rect") if r.get("width") == "0.28"]
+    corners = [(mark.get("x"), mark.get("y")) for mark in squares]
+    k = (np.array(corners, float) + 0.14) * [1, -1]
+    assert q.shape == k.shape == (4, 2)
+    expected = []
+    for kind in ATTENTION_TYPES:
+        weights = attend(q[None, None], k[None, None], k[None, None], kind)[1]
+        weights = ops.convert_to_numpy(weights)[0, 0]
+        tables = np.moveaxis(weights, 2, 0) if weights.ndim == 3 else weights[None]
+        expected += tables.flatten().tolist()
+    titles = [title.text for title in saved.iter(f"{space}title")]
+    found = [float(title.split(": ")[1]) for title in titles]
+    assert len(found) == len(expected) == 7 * 16
+    assert np.abs(np.array(found) - expected).max() < 0.0005 + 1e-6
+    alone = browser.new_page()
+    alone.goto(path.as_uri())
+    outside = """() => {
+      const all = document.documentElement.getBoundingClientRect();
+      return [...document.querySelectorAll("svg svg, text")].filter((e) => {
+        const { left, right, top, bottom } = e.getBoundingClientRect();
+        return left < all.left || right > all.right + 1 || top < all.top
+          || bottom > all.bottom + 1;
+      }).map((e) => e.outerHTML.slice(0, 80));
+    }"""
+    assert alone.evaluate(outside) == []
+    alone.close()
+
+
+# ---- Whatever is pasted -------------------------------------------------------------
+
+HIT = "document.title = 'hit'"
+PIECES = (
+    f'<img src=x onerror="{HIT}">',
+    f"<script>{HIT}</script>",
+    f'</p></div><svg onload="{HIT}">',
+    f"javascript:{HIT}",
+    f"');{HIT};//",
+    "${1}",
+    "<!--",
+    "]]>",
+    "&lt;b&gt; &#0; &amp",
+    "__proto__ constructor toString hasOwnProperty",
+    "\x00 \x01\x08 \x1b[0m \ufffe \uffff",
+    "\u202e\u200f\u200d\ufeff\u2028",
+    "e\u0301" + "\u0301" * 200,
+    "👩‍👩‍👧 𝒳 İstanbul ẞ",
+    "not good but fun",
+    "the " * 40,
+    "x" * 1000,
+)
+PASTED = st.lists(st.sampled_from(PIECES) | st.text(max_size=40), max_size=6)
+# What an answer looks like: six rows, or none where there is no word.
+SEEN = """() => {
+  const part = document.querySelector("[data-part=sentence]");
+  const all = (selector) => [...part.querySelectorAll(selector)];
+  return {
+    words: all(".explorer-chip").map((e) => e.textContent),
+    answers: all(".explorer-row svg").map((e) => e.getAttribute("aria-label")),
+    map: part.querySelector(".explorer-map").getAttribute("aria-label"),
+    elements: [...new Set(all("*").map((e) => e.localName))].sort(),
+    title: document.title,
+  };
+}"""
+ELEMENTS = {
+    *("button", "code", "div", "input", "label", "option", "p", "rect", "select"),
+    *("span", "svg", "text", "title"),
+}
+FIRST = "The plot was not good, but fun."
+
+
+def check_answers(page):
+    seen = page.evaluate(SEEN)
+    words = seen["words"]
+    assert len(words) <= 32
+    assert all(word and len(word) <= 400 for word in words)
+    assert set(seen["elements"]) <= ELEMENTS
+    assert seen["title"] == "Explorer"
+    if not words:
+        assert seen["answers"] == []
+        return
+    for kind, answer in zip(ATTENTION_TYPES, seen["answers"], strict=True):
+        assert re.fullmatch(rf"{kind}: \d+\.\d % positive", answer)
+    assert "NaN" not in seen["map"]
+
+
+@pytest.fixture(scope="module")
+def pasted_page(browser, page):  # noqa: F811
+    """A page of its own, and its errors, for a look at them after every text."""
+    other = browser.new_page(accept_downloads=True)
+    troubles = watch(other)
+    other.goto(page.url)
+    yield other, troubles
+    other.close()
+
+
+@settings(phases=(Phase.explicit, Phase.generate))  # to shrink would take minutes
+@given(PASTED)
+@example([])
+@example(list(PIECES[:8]))
+@example(list(PIECES[8:]))
+def test_the_page_lives_whatever_is_pasted(pasted_page, pieces):
+    page, troubles = pasted_page
+    troubles.clear()  # of the text before
+    part = page.locator("[data-part=sentence]")
+    box = part.get_by_label("Your sentence")
+    box.fill(FIRST)
+    usual = page.evaluate(SEEN)
+    for text in (*pieces, " ".join(pieces)):
+        box.fill(text)
+        check_answers(page)
+        part.get_by_role("button", name="Shuffle the words").click()
+        check_answers(page)
+    with page.expect_download() as download:
+        part.get_by_role("button", name="Save as SVG").click()
+    ElementTree.parse(download.value.path())  # a file that can be read
+    box.fill(FIRST)
+    assert page.evaluate(SEEN) == usual
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert troubles == []
+
+
+@pytest.mark.parametrize("unit", ["x", "fun ", "<b>not</b> ", "\u0301", " "])
+def test_the_page_lives_through_a_megabyte(pasted_page, unit):
+    page, troubles = pasted_page
+    troubles.clear()  # of the test before
+    part = page.locator("[data-part=sentence]")
+    text = unit * (2**20 // len(unit))
+    box = part.get_by_label("Your sentence")
+    box.fill(FIRST)
+    usual = page.evaluate(SEEN)
+    box.fill(text)  # as a reader pastes it: the box takes its beginning
+    check_answers(page)
+    assert len(box.input_value()) <= 400
+    # And past the box's own limit, as a script or an extension might.
+    box.evaluate(
+        "(e, text) => { e.value = text; e.dispatchEvent(new Event('input')); }", text
+    )
+    check_answers(page)
+    box.fill(FIRST)
+    assert page.evaluate(SEEN) == usual
+    assert troubles == []
 
 
 def test_the_page_has_every_part_and_words_for_who_has_no_scripts():

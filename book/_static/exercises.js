@@ -13,6 +13,7 @@
 
 const Exercises = (() => {
   const SECONDS = 5; // for the reader's code
+  const LONGEST = 20000; // letters of it; a browser stands still over a million lines
   const SECONDS_TO_START = 60; // for Python itself, on a slow machine
   const PYTHON = new URL("../python/micropython.js", document.currentScript.src).href;
 
@@ -366,9 +367,10 @@ def score(q, k):
     return { right: true, message: `Right: all ${count} scores of random queries and keys agree.` };
   }
 
-  /** An exception in words: its line, and the last line of its traceback. */
+  /** An exception in words: its line, and the last line of its traceback, if long, cut. */
   function explain(text) {
-    const last = text.trim().split("\n").pop();
+    const whole = text.trim().split("\n").pop();
+    const last = whole.length > 1000 ? `${whole.slice(0, 1000)}…` : whole;
     const line = [...text.matchAll(/File "answer\.py", line (\d+)/g)].pop();
     const hint = /no module named 'numpy/.test(last)
       ? " Here is plain Python, with lists and the module math." : "";
@@ -565,8 +567,15 @@ parent.postMessage({ state: "loaded" }, "*");
     },
   };
 
-  /** Put text in the place of what is selected, so that it can be undone. */
+  /** Put text in the place of what is selected, if it fits, so that it can be undone. */
   function insert(area, text) {
+    const replaced = area.selectionEnd - area.selectionStart;
+    if (area.value.length - replaced + text.length > LONGEST) return;
+    if (text.split("\n").length > 100) { // the command would take seconds, or minutes
+      area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
+      area.dispatchEvent(new Event("input"));
+      return;
+    }
     const done = text ? document.execCommand("insertText", false, text)
       : document.execCommand("delete");
     if (!done) area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
@@ -576,7 +585,8 @@ parent.postMessage({ state: "loaded" }, "*");
   function indent(area, back) {
     const { selectionStart: start, selectionEnd: end, value } = area;
     if (start === end && !back) return insert(area, "    ");
-    const first = value.lastIndexOf("\n", start - 1) + 1;
+    // Where a place of −1 would count as 0: an empty first line would be left out.
+    const first = start ? value.lastIndexOf("\n", start - 1) + 1 : 0;
     const lines = value.slice(first, end).split("\n");
     const moved = lines.map((line) => (back ? line.replace(/^ {1,4}/, "") : `    ${line}`));
     const text = moved.join("\n");
@@ -606,13 +616,13 @@ parent.postMessage({ state: "loaded" }, "*");
     let isRunning = false;
 
     const area = element("textarea", {
-      id, rows: 12, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
+      id, rows: 12, maxlength: LONGEST, spellcheck: "false", autocapitalize: "off", autocomplete: "off",
       autocorrect: "off", wrap: "off", "aria-describedby": `${id}-keys`,
       oninput: () => stored.set(key, area.value),
       onblur: () => (leaves = false),
       onkeydown: press,
     });
-    area.value = stored.get(key) ?? stub(type);
+    area.value = (stored.get(key) ?? stub(type)).slice(0, LONGEST);
     const verdict = element("p", { class: "exercise-verdict", role: "status" });
     const output = element("pre", {
       tabindex: 0, role: "group", "aria-label": "What your code printed", hidden: "",

@@ -151,14 +151,18 @@ const Explorer = (() => {
       element("label", { for: id }, text), select);
   }
 
-  /** Offers the picture as a file that stands alone. */
-  function saveButton(svg, name) {
+  // What no XML file may hold, though a reader may paste it: control characters and the like.
+  const NOT_XML = /[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu;
+
+  /** Offers the picture that `make` returns as a file that stands alone. */
+  function saveButton(make, name) {
     return button("Save as SVG", () => {
-      const copy = svg.cloneNode(true);
+      const copy = make().cloneNode(true);
       copy.setAttribute("xmlns", SVG);
       copy.style.color = "#222";
       copy.style.background = "#fff";
-      const text = new XMLSerializer().serializeToString(copy);
+      copy.style.fontFamily = "sans-serif";
+      const text = new XMLSerializer().serializeToString(copy).replace(NOT_XML, "\ufffd");
       const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
       const link = element("a", { href: address, download: `${name}.svg` });
       link.click();
@@ -279,6 +283,31 @@ const Explorer = (() => {
           element("div", { class: "explorer-notice" }, notices[type] || "")), svg);
     }
 
+    /** The plane and the six rows of weights as one picture, for the file. */
+    function together() {
+      const [side, high, left] = [456, 76, 476];
+      const copy = (svg, x, y, width, height) => {
+        const made = svg.cloneNode(true);
+        for (const [name, value] of Object.entries({ x, y, width, height }))
+          made.setAttribute(name, value);
+        return made;
+      };
+      const picture = shape("svg", {
+        viewBox: `0 0 ${left + 320} ${side}`, width: left + 320, height: side, role: "group",
+        "aria-label": "Four queries and four keys in the plane, and the weights of six scores",
+      }, copy(plane, 0, 0, side, side));
+      [...rows.children].forEach((row, n) => {
+        const type = row.dataset.type;
+        const svg = row.querySelector("svg");
+        const { width, height } = svg.viewBox.baseVal;
+        picture.append(
+          inscription(left, n * high + 36, type, { "font-size": 14 }),
+          inscription(left, n * high + 54, notices[type] || ""),
+          copy(svg, left + 160, n * high + 4, width, height));
+      });
+      return picture;
+    }
+
     function drawPlane() {
       const focused = plane.querySelector(":focus")?.dataset.name;
       plane.replaceChildren(
@@ -352,7 +381,7 @@ const Explorer = (() => {
           for (const type of Attention.TYPES) delete notices[type];
           draw();
         }),
-        saveButton(plane, "vectors")),
+        saveButton(together, "vectors")),
       told,
       slider("Scale, times the type's own", { min: 0, max: 4, step: 0.1, value: 1 }, set("factor")),
       slider("λ of the last two", { min: -2, max: 2, step: 0.1, value: -1 }, set("coefficient")),
@@ -442,7 +471,7 @@ const Explorer = (() => {
         coefficient = value;
         draw();
       }),
-      element("p", { class: "explorer-buttons" }, saveButton(svg, "step")));
+      element("p", { class: "explorer-buttons" }, saveButton(() => svg, "step")));
     draw();
   }
 
@@ -451,13 +480,18 @@ const Explorer = (() => {
   const KEYS = ["cat", "dog", "owl", "fox", "hen", "bee", "cow", "ant"];
   const VALUES = ["red", "blue", "pink", "gold", "gray", "teal", "plum", "mint"];
 
-  /** The weights at the slot of one layer that is set by hand: keys are −β times queries. */
+  /**
+   * The weights at the slot of one layer that is set by hand: keys are −β times queries.
+   * There is a feature for each word. `differential` has weights for each feature; here
+   * are those of the feature of the word that is asked for, which stands before the slot.
+   */
   function recallWeights(tokens, type, beta, coefficient) {
     const names = [...new Set(tokens)];
     const x = tokens.map((token) => names.map((name) => Number(name === token)));
     const keys = x.map((row) => row.map((value) => -beta * value));
-    const [table] = Attention.weights(type, x, keys, { scale: 1, coefficient });
-    return table[tokens.length - 1];
+    const tables = Attention.weights(type, x, keys, { scale: 1, coefficient });
+    const slot = tokens.length - 1;
+    return tables[tables.length > 1 ? names.indexOf(tokens[slot - 1]) : 0][slot];
   }
 
   function recall(root) {
@@ -484,12 +518,16 @@ const Explorer = (() => {
           height: 70 * weights[n] + 1, fill: "#0072B2" }),
         inscription(width * (n + 0.5), 100, token, { "text-anchor": "middle", "font-size": 15 }),
       ]));
-      const best = weights.indexOf(Math.max(...weights));
       const right = values[keys.indexOf(state.question)];
-      const share = weights[tokens.indexOf(right)];
-      const answered = tokens[best] === right && share > 0.5;
+      const weightOf = (value) => weights[tokens.indexOf(value)];
+      const share = weightOf(right);
+      const others = values.reduce((sum, value) => sum + weightOf(value), 0) - share;
+      const answered = share > 1.01 * others; // of two that are equal, rounding prefers none
+      const percent = (x) => `${(100 * x).toFixed(0)} %`;
+      const feature = state.type === "differential" ? `, in the feature of ${state.question},` : "";
       told.textContent = `${state.question} is followed by ${right}. At the slot, ` +
-        `${state.type} gives ${right} ${(100 * share).toFixed(0)} % of its weight: ` +
+        `${state.type}${feature} gives ${right} ${percent(share)} of its weight, and all other ` +
+        `colours together ${percent(others)}: ` +
         (answered ? "one layer has looked it up." : "it does not know.");
       svg.setAttribute("aria-label", tokens.map((token, n) =>
         `${token} ${(100 * weights[n]).toFixed(0)} %`).join(", "));
@@ -512,16 +550,15 @@ const Explorer = (() => {
     state.order = [...VALUES];
     root.replaceChildren(
       svg, told, questions,
-      choice("Score", ["differentialSum", "scaled_dot_product", "cosine_similarity", "l2_norm"],
-        state.type, set("type")),
+      choice("Score", Attention.TYPES, state.type, set("type")),
       slider("Pairs", { min: 2, max: 8, step: 1, value: 4, format: String }, set("pairs")),
       slider("β", { min: 0, max: 12, step: 0.5, value: 8 }, set("beta")),
       element("p", { class: "explorer-buttons" },
-        button("Deal the values anew", () => {
+        button("Shuffle the values", () => {
           shuffle();
           draw();
         }),
-        saveButton(svg, "recall")));
+        saveButton(() => svg, "recall")));
     draw();
   }
 
@@ -586,9 +623,12 @@ const Explorer = (() => {
   }
 
   const FIRST = "The plot was not good, but fun.";
+  const INVITATION = "Drag the words into another order: which answers move?";
+  const MOST_WORDS = 32;
+  const MOST_LETTERS = 400; // enough for 32 words of the reviews
   /** As the package standardizes plain words: no capitals, no punctuation. */
-  const splitWords = (text) => text.toLowerCase()
-    .replace(/[!-/:-@[-`{-~]/g, "").split(/\s+/).filter(Boolean).slice(0, 32);
+  const splitWords = (text) => text.slice(0, MOST_LETTERS).toLowerCase()
+    .replace(/[!-/:-@[-`{-~]/g, "").split(/\s+/).filter(Boolean).slice(0, MOST_WORDS);
 
   function sentence(root) {
     const stored = window.diffattnClassifiers;
@@ -601,24 +641,42 @@ const Explorer = (() => {
     let shown = "differentialSum";
     const id = `explorer-${(count += 1)}`;
     const input = element("input", {
-      type: "text", id, value: FIRST, maxlength: 200, autocomplete: "off",
-      oninput: () => {
-        words = splitWords(input.value);
-        before = {};
-        draw();
-      },
+      type: "text", id, value: FIRST, maxlength: MOST_LETTERS, autocomplete: "off",
+      oninput: () => take(input.value),
     });
+    // The first two are padding and the unknown word.
+    const offered = element("select", { id: `${id}-word` },
+      stored.vocabulary.slice(2).sort().map((word) => element("option", {}, word)));
     const chips = element("p", { class: "explorer-buttons", role: "group",
       "aria-label": "The words; move the chosen one with the left and right arrow keys" });
     const rows = element("div", {});
-    const map = shape("svg", { class: "explorer-plane", role: "img" });
-    const told = element("p", { class: "explorer-told", "aria-live": "polite" },
-      "Drag the words into another order: which answers move?");
+    const map = shape("svg", { class: "explorer-map", role: "img" });
+    const told = element("p", { class: "explorer-told", "aria-live": "polite" }, INVITATION);
+
+    function take(text, message = INVITATION) {
+      words = splitWords(text);
+      before = {};
+      if (told.textContent !== message) told.textContent = message; // not said at every letter
+      draw();
+    }
+
+    /** Puts the chosen word at the end. */
+    function add() {
+      const word = offered.value;
+      const text = [...words, word].join(" ");
+      if (words.length >= MOST_WORDS || text.length > MOST_LETTERS) {
+        told.textContent = "The sentence is as long as it can be.";
+        return;
+      }
+      input.value = text;
+      take(text, `“${word}” was added at the end.`);
+    }
 
     const answers = () => Object.fromEntries(Attention.TYPES.map((type) => [
       type, classify(type, models[type], words.map((word) => places.get(word) ?? 1))]));
 
     function reorder(change) {
+      if (!words.length) return;
       const old = answers();
       before = Object.fromEntries(Object.entries(old).map(([t, a]) => [t, a.probability]));
       change();
@@ -639,8 +697,9 @@ const Explorer = (() => {
     function draw() {
       chips.replaceChildren(...words.map(chip));
       if (!words.length) {
-        rows.replaceChildren("Type a few words.");
+        rows.replaceChildren("Type a few words, or add some.");
         map.replaceChildren();
+        map.setAttribute("aria-label", "No words, no weights");
         return;
       }
       const now = answers();
@@ -701,7 +760,9 @@ const Explorer = (() => {
       const tables = maps.map((tables) => tables[0].map((row, i) => row.map((_, j) =>
         tables.reduce((sum, table) => sum + table[i][j], 0) / tables.length)));
       map.setAttribute("viewBox", `0 0 ${2 * (side + 12) + 70} ${2 * (side + 24)}`);
-      map.setAttribute("aria-label", `Weights of the ${tables.length} heads of ${shown}`);
+      map.setAttribute("aria-label", `Weights of the ${tables.length} heads of ${shown}: ` +
+        "each word, the word that it looks at most, and with which weight. " +
+        tables.map((table, h) => `Head ${h + 1}: ${table.map(strongest).join("; ")}.`).join(" "));
       map.replaceChildren(...tables.flatMap((table, h) => {
         const [left, top] = [70 + (h % 2) * (side + 12), 16 + Math.floor(h / 2) * (side + 24)];
         return [
@@ -714,12 +775,20 @@ const Explorer = (() => {
         ];
       }));
     }
+    /** For whom the map cannot be seen: where the word in place i looks most. */
+    function strongest(line, i) {
+      const most = Math.max(...line);
+      return `“${words[i]}” at “${words[line.indexOf(most)]}”, ${most.toFixed(2)}`;
+    }
     const mapText = (x, y, text, attributes = {}) =>
       inscription(x, y, text, { "font-size": 11, ...attributes });
 
     root.replaceChildren(
       element("p", { class: "explorer-slider" },
         element("label", { for: id }, "Your sentence"), input),
+      element("p", { class: "explorer-slider" },
+        element("label", { for: offered.id }, "A word of the reviews"), offered,
+        button("Add", add)),
       chips,
       element("p", { class: "explorer-buttons" },
         button("Shuffle the words", () => reorder(() => {
@@ -728,9 +797,7 @@ const Explorer = (() => {
         })),
         button("Start again", () => {
           input.value = FIRST;
-          words = splitWords(FIRST);
-          before = {};
-          draw();
+          take(FIRST);
         })),
       told,
       element("div", { class: "explorer-columns" }, rows,
@@ -738,7 +805,7 @@ const Explorer = (() => {
           shown = type;
           draw();
         }), map)),
-      element("p", { class: "explorer-buttons" }, saveButton(map, "sentence")));
+      element("p", { class: "explorer-buttons" }, saveButton(() => map, "sentence")));
     draw();
   }
 
