@@ -26,7 +26,9 @@ def main():
     for chapter in sorted(BOOK.glob("*.ipynb")):
         cache.add_nb_to_project(str(chapter))
     settings = yaml.safe_load((BOOK / "_config.yml").read_text())["execute"]
-    executor = load_executor("local-parallel", cache, logging.getLogger(__name__))
+    logger = logging.getLogger(__name__)
+    logger.setLevel(logging.INFO)  # name each chapter when it begins and when it ends
+    executor = load_executor("local-parallel", cache, logger)
     executor.run_and_cache(timeout=settings["timeout"])
 
 
