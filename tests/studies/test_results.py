@@ -29,12 +29,14 @@ def as_json(folder, name="none-seed-0.json", **document):
 def test_each_file_is_a_row(tmp_path):
     written = {}
     for config in grid(["none", "differential"], 3):
-        figures = {metric: 0.1 * n + config.seed for n, metric in enumerate(METRICS)}
+        figures = {m: 0.1 * n + config.seed / 10 for n, m in enumerate(METRICS)}
         epochs = 7 + config.seed
         losses = [0.7 - epoch / 100 for epoch in range(epochs)]
         written[config] = {
             "metrics": {**figures, "epochs": epochs, "kept_epoch": 2},
-            "history": {"loss": losses, "val_loss": losses},
+            "history": dict.fromkeys(
+                ("loss", "accuracy", "val_loss", "val_accuracy"), losses
+            ),
             "provenance": {"command": config.command(), "backend": "tensorflow"},
         }
         path = result_path(config, tmp_path)
