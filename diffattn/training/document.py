@@ -49,7 +49,7 @@ def check_history(history: Any, epochs: int | None = None) -> None:
         ValueError: if it has not.
     """
     _check_dict("history", history)
-    for metric in ("loss", "accuracy", "val_loss", "val_accuracy"):
+    for metric in ("loss", "val_loss", "val_accuracy"):
         if metric not in history:
             raise ValueError(f"history has no {metric}")
     for metric, values in history.items():

@@ -21,7 +21,10 @@ def test_every_type_has_every_seed_and_the_seeds_come_one_after_the_other():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"seeds": 0}, "seeds must be a positive integer. Received: seeds=0"),
+        (
+            {"seeds": 0},
+            "seeds must be a positive integer, below 10001. Received: seeds=0",
+        ),
         ({"models": ["dot"]}, "attention_type must be one of scaled_"),
     ],
 )
