@@ -9,6 +9,7 @@ from itertools import combinations
 import matplotlib
 import numpy as np
 import pytest
+from tools import full_disk
 
 from diffattn.attention.scores import REGISTRY, get_score
 from diffattn.figures import (
@@ -257,18 +258,11 @@ def test_a_figure_that_cannot_be_drawn_leaves_no_file(tmp_path):
 
 
 def test_a_full_disk_leaves_the_picture_that_was_there(tmp_path):
-    """The system itself refuses to write, from here on, files above 100 bytes."""
-    resource = pytest.importorskip("resource")
     figure, _ = new_figure(2, 2)
     save_figure(figure, tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        with pytest.raises(OSError, match="large"):
-            save_figure(figure, tmp_path / "a.png")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(100), pytest.raises(OSError, match="large"):
+        save_figure(figure, tmp_path / "a.png")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == {
         tmp_path / "a.png": before
     }

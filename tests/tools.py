@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -60,6 +61,18 @@ def run(program, *arguments, **variables):
     )
     assert process.returncode == 0, process.stderr
     return process.stdout
+
+
+@contextmanager
+def full_disk(most):
+    """Let the system itself refuse to write files of more than `most` bytes."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def selected(request):

@@ -15,6 +15,7 @@ import dask
 import keras
 import pytest
 from distributed import Client, LocalCluster
+from tools import full_disk
 
 from diffattn import load_sample, train
 from diffattn.data import sample
@@ -146,16 +147,10 @@ def begun(folder):
 
 
 def test_a_full_disk_ends_the_grid_and_loses_no_epoch(results, tmp_path):
-    """The system itself refuses to write, from here on, files above 100 kB."""
-    resource = pytest.importorskip("resource")
     config, unfinished = begun(tmp_path)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(ResultError, match=r"is not complete: .*; what was done is"):
-            run_grid([config], tmp_path, progress=False)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    refused = pytest.raises(ResultError, match=r"is not complete: .*; what was done is")
+    with full_disk(100_000), refused:
+        run_grid([config], tmp_path, progress=False)
     assert [path.name for path in tmp_path.iterdir()] == [unfinished.name]
     assert (unfinished / "checkpoint-000001").is_dir()
     run_grid([config], tmp_path, progress=False)
