@@ -16,6 +16,7 @@ import pydata_sphinx_theme
 import pytest
 import sphinx_book_theme
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from test_site import BROWSER, ROOT, Handler, browser  # noqa: F401
 
 from diffattn import ATTENTION_TYPES
@@ -610,10 +611,11 @@ def test_a_finger_runs_the_code(browser, address, solutions):  # noqa: F811
     assert finished(exercise).startswith("Right")
     exercise.get_by_role("button", name="Show a solution").tap()
     shown = exercise.get_by_role("group", name="A solution")
+    shown.wait_for()
     assert shown.inner_text() == solutions["cosine_similarity"]
     exercise.get_by_role("button", name="Reset").tap()
     exercise.get_by_role("button", name="Run").tap()
-    assert finished(exercise) == "All scores are 0."
+    expect(exercise.get_by_role("status")).to_have_text("All scores are 0.")
     context.close()
 
 
