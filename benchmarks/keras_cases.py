@@ -1,10 +1,14 @@
-"""Training steps of the documented classifier in Keras: ours and its peers."""
+"""Steps of the documented classifier in Keras: ours and its peers.
+
+A case is a peer's name, for a training step; after the word ``inference`` the step
+predicts.
+"""
 
 import keras
 import numpy as np
 from keras import ops
 
-from benchmarks.plan import BROADCAST, KERAS, THROUGH_WEIGHTS
+from benchmarks.plan import BROADCAST, INFERENCE, KERAS, THROUGH_WEIGHTS
 from benchmarks.sizes import EMBEDDING, HEADS, VOCABULARY
 from diffattn.attention.kernels import series
 from diffattn.attention.layer import CustomMultiheadAttention
@@ -88,13 +92,17 @@ BUILDERS = {
 
 
 def make_step(name, batch, tokens, embed_dim, spread):
-    """A function that trains on the same batch once."""
+    """A function that trains on the same batch once, or predicts it."""
     keras.utils.set_random_seed(0)
+    word, _, rest = name.partition(" ")
+    name = rest if word == INFERENCE else name
     model = compile_classifier(BUILDERS[name](tokens, embed_dim))
     rng = np.random.default_rng(0)
     if spread is not None:
         embeddings = model.weights[0]
         embeddings.assign(rng.normal(0, spread, embeddings.shape))
     x = rng.integers(0, VOCABULARY, (batch, tokens)).astype("int32")
+    if word == INFERENCE:
+        return lambda: model.predict_on_batch(x)
     y = rng.integers(0, 2, (batch, 1)).astype("float32")
     return lambda: model.train_on_batch(x, y)

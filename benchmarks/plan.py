@@ -18,10 +18,12 @@ SMALL_BATCH = 4
 BROADCAST = ("l1_norm", "l2_norm", "differential")
 DOT = "scaled_dot_product"
 THROUGH_WEIGHTS = "differential through weights"
+#: Before a case's name: the step only predicts.
+INFERENCE = "inference"
 #: Standard deviations of the embedding: as trained layers have it, and wider.
 SPREADS = (1, 100)
 #: Texts that are long, one at a time.
-SHORTER, LONGER = 2000, 4000
+SHORTER, LONGER, LONGEST = 2000, 4000, 8000
 #: What the fused attention of other backends is compared with.
 FUSED = (DOT, "differentialSum")
 
@@ -131,17 +133,18 @@ def _sizes(
 
 
 def growth():
-    """How a step grows with the tokens, and with the features."""
+    """How a step grows with the tokens, a prediction too, and with the features."""
     cases = (*ATTENTION_TYPES, KERAS)
+    both = [*cases, *(f"{INFERENCE} {case}" for case in cases)]
     return [
         *(
             what
-            for tokens in (125, 250, 500, 1000, 2000)
-            for what in _sizes(cases, SMALL_BATCH, tokens, rounds=1)
+            for tokens in (SHORTER, LONGER, LONGEST)
+            for what in _sizes(both, 1, tokens, rounds=1)
         ),
         *(
             what
-            for embed_dim in (64, 128, 256, 1024)
+            for embed_dim in (64, 256, 1024)
             for what in _sizes(cases, SMALL_BATCH, embed_dim=embed_dim, rounds=1)
         ),
     ]

@@ -7,6 +7,7 @@ from benchmarks.plan import (
     BROADCAST,
     DOT,
     FUSED,
+    INFERENCE,
     KERAS,
     LONGER,
     ONE_HEAD,
@@ -16,7 +17,7 @@ from benchmarks.plan import (
     THROUGH_WEIGHTS,
     TORCH,
 )
-from benchmarks.sizes import BATCH, EMBED_DIM, TOKENS
+from benchmarks.sizes import BATCH, TOKENS
 from diffattn import ATTENTION_TYPES
 from diffattn.costs import growth, ratio
 from diffattn.files import write_json
@@ -177,14 +178,19 @@ def _growth_rows(measured):
         "| case | over | time grows with power | memory with |",
         "|---|---|---|---|",
     ]
-    fixed = {"tokens": {"embed-dim": EMBED_DIM}, "embed-dim": {"tokens": TOKENS}}
-    for axis, sizes in fixed.items():
-        for case in (*ATTENTION_TYPES, KERAS):
-            found = growth(measured, case, axis, **sizes)
-            rows.append(
-                f"| {case} | {axis} | {found['time_exponent']:.2f} "
-                f"| {found['memory_exponent']:.2f} |"
+    cases = (*ATTENTION_TYPES, KERAS)
+    for axis, shown, fixed in (
+        ("tokens", (*cases, *(f"{INFERENCE} {case}" for case in cases)), {"batch": 1}),
+        ("embed-dim", cases, {"tokens": TOKENS}),
+    ):
+        for case in shown:
+            found = growth(measured, case, axis, **fixed)
+            time, memory = (
+                # Three sizes fix one decimal of a slope, not two.
+                f"{exponent.median:.1f}" if exponent else ""
+                for exponent in (found["time_exponent"], found["memory_exponent"])
             )
+            rows.append(f"| {case} | {axis} | {time} | {memory} |")
     return rows
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -17,12 +18,12 @@ from diffattn.files import result_files
 _LARGEST = 3
 
 
-class Ratio(NamedTuple):
-    """One case's cost as a multiple of another's.
+class Rounds(NamedTuple):
+    """What several rounds of a benchmark found.
 
     Attributes:
-        median: of the ratios within each round.
-        low, high: the smallest and the largest of those ratios.
+        median: of what each round found.
+        low, high: the smallest and the largest of it.
         rounds: the number of rounds.
     """
 
@@ -35,6 +36,12 @@ class Ratio(NamedTuple):
         if self.rounds == 1:
             return f"{self.median:.2f} (one round)"
         return f"{self.median:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+    @classmethod
+    def of(cls, found: Iterable[float]) -> "Rounds":
+        """Summarize what was found, a number for each round."""
+        found = list(found)
+        return cls(median(found), min(found), max(found), len(found))
 
 
 def read_costs(folder: str | os.PathLike) -> dict[str, list[dict]]:
@@ -84,7 +91,7 @@ def ratio(
     *,
     other_size: dict | None = None,
     **size: Any,
-) -> Ratio | None:
+) -> Rounds | None:
     """Compare a case with another, round by round.
 
     Args:
@@ -96,7 +103,7 @@ def ratio(
         **size: further entries of ``what`` that must match, such as ``batch``.
 
     Returns:
-        A `Ratio`, case / other; None if no round has both, or if the other is 0.
+        A `Rounds` of case / other; None if no round has both, or if the other is 0.
     """
     costs, other_costs = (
         {
@@ -113,7 +120,7 @@ def ratio(
     ]
     if not ratios:
         return None
-    return Ratio(median(ratios), min(ratios), max(ratios), len(ratios))
+    return Rounds.of(ratios)
 
 
 def _figure(entry, key):
@@ -132,38 +139,47 @@ def growth(measured: list[dict], case: str, axis: str, **fixed: Any) -> dict:
         **fixed: the sizes along the other axes.
 
     Returns:
-        A dict of arrays ``x`` (the sizes), ``seconds`` and ``memory`` (bytes that the
-        steps add to their process), and of their exponents, ``time_exponent`` and
-        ``memory_exponent``: the slopes of straight lines fitted to the logarithms at
-        the three largest sizes.
+        A dict of ``x``, the sizes in ascending order; ``seconds`` and ``memory`` (bytes
+        that the steps add to their process), a list with a `Rounds` for each size; and
+        their exponents, ``time_exponent`` and ``memory_exponent``, each a `Rounds` of
+        the slopes of straight lines fitted to the logarithms at the three largest
+        sizes, or None where no round has these sizes or a step added no memory.
     """
-    entries = sorted(
-        select(measured, case, **fixed), key=lambda entry: entry["what"][axis]
-    )
-    x = np.array([entry["what"][axis] for entry in entries], float)
-    seconds = np.array([entry["seconds"] for entry in entries])
-    memory = np.array([_figure(entry, "memory") for entry in entries], float)
-    return {
-        "x": x,
-        "seconds": seconds,
-        "memory": memory,
-        "time_exponent": _slope(x, seconds),
-        "memory_exponent": _slope(x, memory),
-    }
+    entries = select(measured, case, **fixed)
+    x = sorted({entry["what"][axis] for entry in entries})
+    found: dict[str, Any] = {"x": np.array(x, float)}
+    for key, exponent in (("seconds", "time_exponent"), ("memory", "memory_exponent")):
+        rounds = {
+            (entry["what"]["round"], entry["what"][axis]): _figure(entry, key)
+            for entry in entries
+        }
+        found[key] = [
+            Rounds.of(figure for (_, size), figure in rounds.items() if size == at)
+            for at in x
+        ]
+        largest = x[-_LARGEST:]
+        slopes = [
+            _slope(largest, [rounds[n, at] for at in largest])
+            for n in {n for n, _ in rounds}
+            if all(rounds.get((n, at)) for at in largest)
+        ]
+        found[exponent] = Rounds.of(slopes) if slopes else None
+    return found
 
 
 def _slope(x, y):
-    return float(np.polyfit(np.log(x[-_LARGEST:]), np.log(y[-_LARGEST:]), 1)[0])
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 @with_defaults
-def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
+def plot_costs(ratios: dict[str, tuple[Rounds, Rounds]], unit: str) -> Figure:
     """Plot time and memory of a training step, as multiples of one of them.
 
     Args:
-        ratios: dict from a case to the `Ratio` of its time and that of its memory to
-            those of `unit`. A dot marks the median, a line goes from the smallest to
-            the largest. The axis is logarithmic, so a ratio of 0 is left out.
+        ratios: dict from a case to the `Rounds` of its time and those of its memory,
+            as multiples of those of `unit`. A dot marks the median, a line goes from
+            the smallest to the largest. The axis is logarithmic, so a ratio of 0 is
+            left out.
         unit: the name of the case that the others are compared with.
 
     Returns:
@@ -200,10 +216,11 @@ def plot_costs(ratios: dict[str, tuple[Ratio, Ratio]], unit: str) -> Figure:
 
 @with_defaults
 def plot_growth(curves: dict[str, dict], label: str) -> Figure:
-    """Plot how time and memory of a training step grow, on logarithmic axes.
+    """Plot how time and memory of a step grow, on logarithmic axes.
 
     Args:
-        curves: dict from a case to what `growth` returns.
+        curves: dict from a case to what `growth` returns: its medians are joined, and
+            thin lines go from the smallest to the largest of the rounds.
         label: the label of the axis along which they grow.
 
     Returns:
@@ -214,8 +231,13 @@ def plot_growth(curves: dict[str, dict], label: str) -> Figure:
         panels, ("seconds", "memory"), ("seconds a step", "GB a step"), strict=True
     ):
         for name, curve in curves.items():
-            values = curve[key] / (1e9 if key == "memory" else 1)
+            low, values, high = (
+                np.array([getattr(found, of) for found in curve[key]])
+                / (1e9 if key == "memory" else 1)
+                for of in ("low", "median", "high")
+            )
             shade = color(name)
+            axes.vlines(curve["x"], low, high, color=shade, linewidth=1)
             axes.loglog(
                 curve["x"],
                 values,

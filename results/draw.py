@@ -36,7 +36,7 @@ if "steps" in costs:
     save_figure(plot_costs(ratios, "Keras's layer"), folder / "costs.png")
 if "growth" in costs:
     curves = {
-        case: growth(costs["growth"], case, "tokens", **{"embed-dim": 512})
+        case: growth(costs["growth"], case, "tokens", batch=1)
         for case in (*ATTENTION_TYPES, keras)
     }
     save_figure(plot_growth(curves, "tokens"), folder / "growth.png")

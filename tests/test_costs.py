@@ -5,7 +5,7 @@ import pytest
 
 from diffattn.attention.scores import REGISTRY, get_score
 from diffattn.costs import (
-    Ratio,
+    Rounds,
     growth,
     plot_costs,
     plot_growth,
@@ -47,15 +47,26 @@ def test_memory_is_what_the_steps_add():
 
 def test_growth_finds_known_exponents():
     measured = [
-        entry("a", 0, 3.0 * tokens**2, tokens, 7.0 * tokens**1.5)
+        entry("a", n, slower * 3.0 * tokens**2, tokens, 7.0 * tokens ** (1.5 + n))
+        for n, slower in enumerate((1, 2, 5))
         for tokens in (1000, 125, 500, 250)
     ]
     constant = entry("a", 0, 9e6, 8, 9e6)  # a constant cost hides growth at small sizes
     curve = growth([*measured, constant, entry("b", 0, 1.0, 7)], "a", "tokens")
     assert list(curve["x"]) == [8, 125, 250, 500, 1000]
-    assert curve["time_exponent"] == pytest.approx(2)
-    assert curve["memory_exponent"] == pytest.approx(1.5)
-    np.testing.assert_allclose(curve["memory"][1:], 7.0 * curve["x"][1:] ** 1.5)
+    assert curve["time_exponent"] == pytest.approx((2, 2, 2, 3))
+    assert curve["memory_exponent"] == pytest.approx((2.5, 1.5, 3.5, 3))
+    assert curve["seconds"][0] == (9e6, 9e6, 9e6, 1)
+    for tokens, seconds in zip(curve["x"][1:], curve["seconds"][1:], strict=True):
+        once = 3.0 * tokens**2
+        assert seconds == pytest.approx((2 * once, once, 5 * once, 3))
+
+
+def test_growth_has_no_exponent_where_nothing_was_added():
+    measured = [entry("a", 0, 1.0 * n, n, memory) for n, memory in ((1, 0), (2, 3))]
+    curve = growth(measured, "a", "tokens")
+    assert curve["memory_exponent"] is None
+    assert curve["time_exponent"] == pytest.approx((1, 1, 1, 1))
 
 
 def test_results_are_read_by_name(tmp_path):
@@ -67,8 +78,8 @@ def test_results_are_read_by_name(tmp_path):
 
 def test_a_cost_is_plotted_as_its_median_between_its_extremes():
     ratios = {
-        "l1_norm": (Ratio(2.0, 1.5, 4.0, 3), Ratio(1.1, 1.0, 1.2, 3)),
-        "torch": (Ratio(0.5, 0.4, 0.6, 3), Ratio(0.0, 0.0, 0.0, 3)),
+        "l1_norm": (Rounds(2.0, 1.5, 4.0, 3), Rounds(1.1, 1.0, 1.2, 3)),
+        "torch": (Rounds(0.5, 0.4, 0.6, 3), Rounds(0.0, 0.0, 0.0, 3)),
     }
     time, memory = plot_costs(ratios, "Keras's layer").axes
     assert time.get_xlabel() == "time, Keras's layer = 1"
@@ -85,7 +96,8 @@ def test_a_cost_is_plotted_as_its_median_between_its_extremes():
 def test_growth_is_plotted_in_gigabytes_and_dashed_for_other_layers(monkeypatch):
     monkeypatch.setitem(REGISTRY, "a_new_score", get_score("l1_norm"))
     measured = [
-        entry(case, 0, 3.0 * tokens**2, tokens, 1e9 * tokens)
+        entry(case, n, slower * 3.0 * tokens**2, tokens, 1e9 * tokens)
+        for n, slower in enumerate((1, 2, 4))
         for case in ("l1_norm", "a_new_score", "keras")
         for tokens in (125, 250, 500)
     ]
@@ -93,9 +105,12 @@ def test_growth_is_plotted_in_gigabytes_and_dashed_for_other_layers(monkeypatch)
     curves = {case: growth(measured, case, "tokens") for case in cases}
     seconds, memory = plot_growth(curves, "tokens").axes
     for line, case in zip(seconds.lines, cases, strict=True):
-        np.testing.assert_allclose(line.get_ydata(), curves[case]["seconds"])
+        medians = [found.median for found in curves[case]["seconds"]]
+        np.testing.assert_allclose(line.get_ydata(), medians)
         assert line.get_linestyle() == ("--" if case == "keras" else "-")
     np.testing.assert_allclose(memory.lines[0].get_ydata(), [125, 250, 500])
+    (first, *_), *_ = (ranges.get_segments() for ranges in seconds.collections)
+    np.testing.assert_allclose(first[:, 1], [3.0 * 125**2, 12.0 * 125**2])
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "3"])

@@ -67,8 +67,8 @@ def fresh(page):
 def phone(browser, page):  # noqa: F811
     """The same page, narrow, on a device that is touched.
 
-    A tap is answered later than a click: the browser first makes sure that it is one. What
-    it does is waited for.
+    A tap is answered later than a click, since the browser first makes sure that it is
+    one: what it does is waited for.
     """
     context = browser.new_context(
         has_touch=True, viewport={"width": 390, "height": 800}

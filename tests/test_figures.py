@@ -141,12 +141,15 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pandas as pd
-from diffattn.costs import Ratio, plot_costs, plot_growth
+from diffattn.costs import Rounds, plot_costs, plot_growth
 from diffattn.figures import new_figure, plot_weights, save_figure
 from diffattn.studies.figures import plot_accuracies, plot_matrix, plot_seeds
 from diffattn.training.curves import plot_history
 
-growth = dict.fromkeys(("x", "seconds", "memory"), np.array([1.0, 2.0, 4.0]))
+growth = {
+    "x": np.array([1.0, 2.0, 4.0]),
+    **dict.fromkeys(("seconds", "memory"), [Rounds.of([n, n + 1]) for n in (1, 2, 4)]),
+}
 names = ["none", "differential"]
 runs = pd.DataFrame(
     {
@@ -163,7 +166,7 @@ axes.set(xlabel="x")
 figures = {
     "accuracies": plot_accuracies(runs, 0.8),
     "history": plot_history(history, "differential", 1),
-    "costs": plot_costs(dict.fromkeys(names, (Ratio(2, 1, 3, 3),) * 2), "none"),
+    "costs": plot_costs(dict.fromkeys(names, (Rounds(2, 1, 3, 3),) * 2), "none"),
     "growth": plot_growth(dict.fromkeys(names, growth), "tokens"),
     "seeds": plot_seeds(runs, bands={"test_loss": (0.4, 0.8)}),
     "matrix": plot_matrix(means, "accuracy", 0.5, 1.0),

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from diffattn.studies.grid import grid
 from diffattn.studies.models import DIFFERENCE
+from diffattn.studies.seeing import SEES
 from diffattn.studies.study import Study
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _GRIDS = {
         sequence_length=length,
         repeats=repeats,
         epochs=EPOCHS,
+        target_accuracy=SEES,
     )
     for length, repeats in sorted(
         {(length, 1) for length in LENGTHS} | {(REPEATED_LENGTH, n) for n in REPEATS}
@@ -102,7 +104,6 @@ def report(runs: "DataFrame") -> "list[Table]":
         A list of one `diffattn.studies.formatting.Table`.
     """
     from diffattn.studies.formatting import Table
-    from diffattn.studies.seeing import SEES
 
     frame = onsets(runs)
     rows = []

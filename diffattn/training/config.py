@@ -61,6 +61,14 @@ def _check_spread(name, value):
         check_number(name, value, low=0)
 
 
+def _check_target(name, value):
+    """Allow an accuracy, or None for no such stop."""
+    if value is not None:
+        check_number(name, value, low=0)
+        if value > 1:
+            raise ValueError(f"{name} must be at most 1. Received: {name}={value!r}")
+
+
 def _describe_data():
     """The help text of `Config.data`, with the data sets that there are by then."""
     names = "; ".join(f"'{d.name}' ({d.help})" for d in DATASETS.values())
@@ -159,6 +167,9 @@ class Config:
         0.001, "a smaller fall of the loss does not count", _is_positive
     )
     patience: int = _setting(5, "epochs without a fall before it stops", _at_least_1)
+    target_accuracy: float | None = _setting(
+        None, "stop as well once the validation accuracy is as high", _check_target
+    )
     validation_split: float = _setting(
         0.2,
         "share of the training reviews set aside",

@@ -104,7 +104,8 @@ def fit(
         DivergenceError: if the loss is no longer finite.
     """
     model = _make_classifier(config, data)
-    stopping = keras.callbacks.EarlyStopping(
+    stopping = _Stopping(
+        config.target_accuracy,
         monitor="val_loss",
         mode="min",
         min_delta=config.min_delta,
@@ -131,6 +132,25 @@ def fit(
     best_epoch = checkpoint.stopping_state["best_epoch"] + 1
     kept_epoch = best_epoch if config.early_stopping else checkpoint.epoch
     return model, checkpoint.history, kept_epoch
+
+
+class _Stopping(keras.callbacks.EarlyStopping):
+    """Early stopping that stops as well once the validation accuracy is high enough.
+
+    Args:
+        target: that accuracy, or None for no such stop.
+        **options: of early stopping.
+    """
+
+    def __init__(self, target, **options):
+        super().__init__(**options)
+        self.target = target
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if self.target is not None and logs["val_accuracy"] >= self.target:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
 
 
 def training_batches(

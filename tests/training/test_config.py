@@ -41,6 +41,7 @@ def test_defaults_fit_the_data():
         {"data": "imdb", "mask_padding": 1, "early_stopping": np.False_},
         {"scale": np.float32(0.5), "seed": np.int64(3), "learning_rate": 1},
         {"scale": -1e-05},
+        {"target_accuracy": 1},
         {"data": "-imdb", "scale": -2},
         {"data": Path("a folder")},
     ],
@@ -70,6 +71,8 @@ def test_settings_survive_the_command_line_and_json(settings):
         ({"scale": "big"}, "scale must be a finite number"),
         ({"vocabulary_size": 2}, "vocabulary_size must be .* at least 3.*size=2"),
         ({"data": "order", "sequence_length": 1}, "sequence_length must be .* least 2"),
+        ({"target_accuracy": 1.5}, "target_accuracy must be at most 1.*accuracy=1.5"),
+        ({"target_accuracy": -0.1}, "target_accuracy must be a finite number"),
         ({"validation_split": 1.0}, "validation_split must be a finite number"),
     ],
 )

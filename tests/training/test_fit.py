@@ -8,6 +8,7 @@ from diffattn.data.ceiling import order_blind_ceiling
 from diffattn.data.standardization import custom_standardization
 from diffattn.names import MODEL_TYPES
 from diffattn.training import fit
+from diffattn.training.tokens import tokenize
 
 pytestmark = pytest.mark.slow
 
@@ -51,6 +52,28 @@ def test_without_early_stopping_the_last_epoch_counts(tmp_path):
     losses = run.history["val_loss"]
     assert run.metrics["epochs"] == run.metrics["kept_epoch"] == 4
     assert run.metrics["validation_loss"] == pytest.approx(losses[-1], rel=1e-4)
+
+
+def test_a_target_stops_the_first_epoch_that_reaches_it(run, tmp_path):
+    reached = run.history["val_accuracy"][0]
+    stopped = train(output=tmp_path, verbose=0, **SMALL, target_accuracy=reached)
+    assert stopped.history["val_loss"] == run.history["val_loss"][:1]
+    assert stopped.metrics["epochs"] == stopped.metrics["kept_epoch"] == 1
+    missed = train(output=tmp_path, verbose=0, **SMALL, target_accuracy=1.0)
+    assert missed.metrics == run.metrics
+
+
+def test_a_run_that_reached_its_target_is_not_trained_on(run, tmp_path):
+    settings = {**SMALL, "target_accuracy": run.history["val_accuracy"][0]}
+    config, folder = Config(**settings), tmp_path
+    data = tokenize(config)
+    first = fit.fit(config, data, folder, verbose=0)
+    again = fit.fit(config, data, folder, verbose=0)
+    assert first[1:] == again[1:]
+    for before, after in zip(
+        first[0].get_weights(), again[0].get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(before, after)
 
 
 def test_each_epoch_has_every_review_once_in_its_own_order():
