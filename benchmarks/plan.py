@@ -140,7 +140,7 @@ def growth():
         *(
             what
             for tokens in (SHORTER, LONGER, LONGEST)
-            for what in _sizes(both, 1, tokens, rounds=1)
+            for what in _sizes(both, 1, tokens, rounds=FEW_ROUNDS)
         ),
         *(
             what
