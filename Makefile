@@ -8,9 +8,9 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: help book quick test weekly campaigns benchmark figures explorer exercises lint lock clean
 
 help:
-	@echo "make book       build the book into book/_build/html"
+	@echo "make book       run every chapter and build the book into book/_build/html"
 	@echo "make quick      run the tests that take no time, while working"
-	@echo "make test       run the tests and every chapter"
+	@echo "make test       do that, and run the tests"
 	@echo "make weekly     run the tests that take too long for every change"
 	@echo "make campaigns  test with thousands of random inputs and many kills (an hour)"
 	@echo "make benchmark  measure time and memory beside the peers (an hour and a half)"
@@ -21,9 +21,9 @@ help:
 	@echo "make lock       resolve requirements.lock anew (needs uv)"
 	@echo "make clean      delete what was built, the environment too"
 
+# Each chapter runs as a test, and the pages show what that run has printed.
 book: .venv/installed
-	$(BIN)/python book/run_chapters.py
-	$(BIN)/jupyter-book build book --all --warningiserror --keep-going
+	$(BIN)/python book/build.py
 	@echo "Open book/_build/html/index.html"
 
 quick: .venv/installed
@@ -31,12 +31,12 @@ quick: .venv/installed
 
 # A file's tests stay in one process: they share what takes long to make. The processes
 # would get in each other's way if each took every core.
-test weekly: export OMP_NUM_THREADS = 1
-test weekly: export TF_NUM_INTRAOP_THREADS = 1
-test weekly: export TF_NUM_INTEROP_THREADS = 1
+book test weekly: export OMP_NUM_THREADS = 1
+book test weekly: export TF_NUM_INTRAOP_THREADS = 1
+book test weekly: export TF_NUM_INTEROP_THREADS = 1
 
-test: .venv/installed
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+test: book
+	$(BIN)/python -m pytest tests --numprocesses=2 --dist=loadfile
 
 weekly: .venv/installed
 	$(BIN)/python -m pytest tests -m weekly --numprocesses=2 --dist=loadfile

@@ -34,30 +34,6 @@ pytestmark = [
 ]
 
 
-def sources():
-    """Every file that the book is made from."""
-    for folder in ("book", "diffattn", "results"):
-        for path in (ROOT / folder).rglob("*"):
-            made = {"_build", "__pycache__", ".ipynb_checkpoints"} & set(path.parts)
-            if path.is_file() and not made:
-                yield path
-
-
-def build_if_stale():
-    """As `make book` does; the search index is the last file that a build writes."""
-    built = HTML / "searchindex.js"
-    newest = max(path.stat().st_mtime for path in sources())
-    if built.exists() and built.stat().st_mtime > newest:
-        return
-    subprocess.run([sys.executable, "book/run_chapters.py"], cwd=ROOT, check=True)
-    build = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "--all"]
-    strict = ["--warningiserror", "--keep-going"]
-    run = subprocess.run([*build, *strict], cwd=ROOT, capture_output=True, text=True)
-    if run.returncode:
-        built.unlink(missing_ok=True)  # or the next run would take it for a whole one
-        pytest.fail(run.stdout[-2000:] + run.stderr[-2000:])
-
-
 class Handler(SimpleHTTPRequestHandler):
     def log_message(self, *args):
         """Not every request, into the report of the first test that fails."""
@@ -66,7 +42,9 @@ class Handler(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site():
     """The address of the book, served on this machine."""
-    build_if_stale()
+    build = [sys.executable, "book/build.py"]
+    built = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert not built.returncode, built.stdout[-2000:] + built.stderr[-2000:]
     handler = functools.partial(Handler, directory=HTML)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

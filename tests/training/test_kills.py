@@ -1,12 +1,13 @@
 """Training that is killed at any moment, by a signal that nothing can catch."""
 
-import itertools
 import json
 import os
 import random
 import subprocess
 import sys
 import time
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from hypothesis import settings
@@ -115,11 +116,8 @@ def test_a_study_that_is_killed_again_and_again_ends_with_the_same_table(
     run_grid(grid(["none", "l2_norm"], 1, epochs=6), whole, progress=False)
     random.seed(SEED)
     kills = 0
-    for number in itertools.count():
-        if kills >= STUDY_KILLS:
-            break
-        folder = tmp_path / f"{number}"
-        folder.mkdir()
+    while kills < STUDY_KILLS:
+        folder = Path(mkdtemp(dir=tmp_path))
         while kill_at_work(start(folder, *command), folder, most=2.0):
             kills += 1
         assert metrics(folder / "table") == metrics(whole)

@@ -1,0 +1,71 @@
+"""Run every chapter as a test, and build the book from what they print.
+
+python book/build.py
+
+Nothing happens if the book is newer than all that it is made from. jupyter-cache, which
+comes with jupyter-book, takes what the chapters print to the pages.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from jupyter_cache import get_cache
+
+ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "book"
+#: Where `jupyter-book build book` looks for what chapters print.
+KEPT = BOOK / "_build" / ".jupyter_cache"
+#: The last file that a build writes.
+BUILT = BOOK / "_build" / "html" / "searchindex.js"
+
+
+def main():
+    if is_built():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        run_chapters(Path(folder))
+    build = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "--all"]
+    run(build, "--warningiserror", "--keep-going")
+
+
+def is_built():
+    """Tell whether the book is newer than its sources."""
+    newest = max(path.stat().st_mtime for path in sources())
+    return BUILT.exists() and BUILT.stat().st_mtime > newest
+
+
+def sources():
+    """Every file that the book is made from."""
+    for folder in ("book", "diffattn", "results"):
+        for path in (ROOT / folder).rglob("*"):
+            made = {"_build", "__pycache__", ".ipynb_checkpoints"} & set(path.parts)
+            if path.is_file() and not made:
+                yield path
+
+
+def run_chapters(folder):
+    """Run copies of the chapters in a folder, and keep them for the build."""
+    for chapter in sorted(BOOK.glob("*.ipynb")):
+        shutil.copy(chapter, folder)
+    side_by_side = ["--numprocesses=2", "--dist=worksteal"]
+    pytest = [sys.executable, "-m", "pytest", f"--config-file={ROOT / 'pyproject.toml'}"]
+    run(pytest, "--nbmake", "--overwrite", *side_by_side, folder)
+    # What an earlier run has kept would not notice a change in the package.
+    shutil.rmtree(KEPT, ignore_errors=True)
+    cache = get_cache(KEPT)
+    for chapter in sorted(folder.glob("*.ipynb")):
+        cache.cache_notebook_file(str(chapter), uri=str(BOOK / chapter.name))
+
+
+def run(command, *options):
+    """Run a command from the repository's root, and end as it ends if it fails."""
+    if status := subprocess.run([*command, *options], cwd=ROOT).returncode:
+        BUILT.unlink(missing_ok=True)  # or the next call would take it for a whole book
+        sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
