@@ -8,9 +8,11 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from jupyter_cache import get_cache
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from tools import weekly_but
+from nbformat.v4 import new_code_cell, new_notebook
+from tools import load_script, weekly_but
 
 pytestmark = pytest.mark.book
 
@@ -46,7 +48,7 @@ def test_a_mistake_in_a_score_ends_its_chapter(chapter):
     notebook = nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4)
     name = chapter.replace("differential_sum", "differentialSum")
     cell = BREAK.format(name=name, mistake=MISTAKES[chapter])
-    notebook.cells.insert(0, nbformat.v4.new_code_cell(cell))
+    notebook.cells.insert(0, new_code_cell(cell))
     settings = {"kernel_name": "python3", "timeout": 120}
     client = NotebookClient(
         notebook, resources={"metadata": {"path": str(BOOK)}}, **settings
@@ -76,6 +78,39 @@ def test_a_chapter_depends_on_no_folder_and_no_style_of_the_reader(chapter):
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
     assert "../results" not in code
     assert ("new_figure(" in code) == ("matplotlib.rcdefaults()" in code)
+
+
+@pytest.fixture
+def build(monkeypatch, tmp_path):
+    """The script that builds the book, for chapters in a folder of their own."""
+    module = load_script(BOOK / "build.py")
+    monkeypatch.setattr(module, "BOOK", tmp_path)
+    monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(module, "BUILT", tmp_path / "searchindex.js")
+    module.BUILT.touch()
+    return module
+
+
+def write_chapter(folder, code):
+    chapter = new_notebook(cells=[new_code_cell(code, metadata={"tags": ["a"]})])
+    nbformat.write(chapter, folder / "chapter.ipynb")
+    return chapter
+
+
+def test_the_pages_show_what_the_chapters_print_as_tests(build, tmp_path):
+    chapter = write_chapter(tmp_path, "print(6 * 7)")
+    (tmp_path / "copies").mkdir()
+    build.run_chapters(tmp_path / "copies")
+    _, shown = get_cache(build.KEPT).merge_match_into_notebook(chapter)
+    assert shown.cells[0].outputs[0].text == "42\n"
+
+
+def test_a_chapter_that_fails_leaves_no_book(build, tmp_path):
+    write_chapter(tmp_path, "assert False")
+    (tmp_path / "copies").mkdir()
+    with pytest.raises(SystemExit):
+        build.run_chapters(tmp_path / "copies")
+    assert not build.BUILT.exists()
 
 
 def alone(*command, **settings):

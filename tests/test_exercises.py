@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import importlib.util
 import json
 import shutil
 import threading
@@ -18,6 +17,7 @@ import sphinx_book_theme
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from test_site import BROWSER, ROOT, Handler, browser  # noqa: F401
+from tools import load_script
 
 from diffattn import ATTENTION_TYPES
 from diffattn.scores import score
@@ -722,10 +722,7 @@ def test_nothing_is_asked_of_any_server():
 
 
 def test_the_python_of_the_page_is_the_pinned_one():
-    path = BOOK / "fetch_micropython.py"
-    spec = importlib.util.spec_from_file_location("fetch_micropython", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script(BOOK / "fetch_micropython.py")
     script = (STORED / "micropython.js").read_text(encoding="utf-8")
     files = module.unpack(script)
     found = {name: hashlib.sha256(text).hexdigest() for name, text in files.items()}

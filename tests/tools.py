@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,14 @@ def answer(program, *arguments, **environment):
     )
     assert process.returncode == 0, process.stderr
     return process.stdout.split()
+
+
+def load_script(path):
+    """Import a script that is in no package, as a module."""
+    spec = spec_from_file_location(path.stem, path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def weekly_unless(every_time, cases):
