@@ -215,20 +215,21 @@ def plot_costs(ratios: dict[str, tuple[Rounds, Rounds]], unit: str) -> Figure:
 
 
 @with_defaults
-def plot_growth(curves: dict[str, dict], label: str) -> Figure:
+def plot_growth(curves: dict[str, dict], label: str, of: str = "step") -> Figure:
     """Plot how time and memory of a step grow, on logarithmic axes.
 
     Args:
         curves: dict from a case to what `growth` returns: its medians are joined, and
             thin lines go from the smallest to the largest of the rounds.
         label: the label of the axis along which they grow.
+        of: what takes the time and the memory.
 
     Returns:
         A `matplotlib.figure.Figure` with an opaque background.
     """
     figure, panels = new_figure(8, 4, 2)
     for axes, key, unit in zip(
-        panels, ("seconds", "memory"), ("seconds a step", "GB a step"), strict=True
+        panels, ("seconds", "memory"), (f"seconds a {of}", f"GB a {of}"), strict=True
     ):
         for name, curve in curves.items():
             low, values, high = (

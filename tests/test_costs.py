@@ -103,7 +103,8 @@ def test_growth_is_plotted_in_gigabytes_and_dashed_for_other_layers(monkeypatch)
     ]
     cases = ("l1_norm", "a_new_score", "keras")
     curves = {case: growth(measured, case, "tokens") for case in cases}
-    seconds, memory = plot_growth(curves, "tokens").axes
+    seconds, memory = plot_growth(curves, "tokens", of="prediction").axes
+    assert seconds.get_ylabel() == "seconds a prediction"
     for line, case in zip(seconds.lines, cases, strict=True):
         medians = [found.median for found in curves[case]["seconds"]]
         np.testing.assert_allclose(line.get_ydata(), medians)

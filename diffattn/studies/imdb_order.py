@@ -33,8 +33,8 @@ ROWS: tuple[tuple[Model, int | None], ...] = (
     (SUM, None),
     ("scaled_dot_product", None),
     (LEARNED, None),
-    (CONVOLUTION, None),
-    ("none", None),
+    (CONVOLUTION, 2),
+    ("none", 2),
 )
 
 _SETTINGS = {
