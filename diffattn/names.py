@@ -1,7 +1,7 @@
 """Names that the whole project shares; they need no Keras."""
 
 #: The six attention types that this book measures, spelled as everywhere. What the
-#: package offers besides is in `diffattn.attention.scores.REGISTRY`.
+#: package offers besides is in ``diffattn.scores.REGISTRY``.
 ATTENTION_TYPES = (
     "scaled_dot_product",
     "cosine_similarity",

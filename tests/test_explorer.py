@@ -82,6 +82,17 @@ def phone(browser, page):  # noqa: F811
     context.close()
 
 
+@pytest.fixture(params=[1280, 716, 390])
+def sized(request, browser, page):  # noqa: F811
+    """The same page, as wide as a screen, as a chapter's text (700) and as a phone."""
+    sized = browser.new_page(viewport={"width": request.param, "height": 900})
+    troubles = watch(sized)
+    sized.goto(page.url)
+    yield sized
+    assert not troubles
+    sized.close()
+
+
 def drag_by_finger(phone, locator, goals):
     """Touch the middle of an element, and draw the finger to each goal in turn.
 
@@ -194,6 +205,45 @@ def labels(page):
     ]
 
 
+def boxes(locator):
+    return [one.bounding_box() for one in locator.all()]
+
+
+def test_each_score_has_its_tables_in_the_same_place(sized):
+    """Beside its name, and on a phone below it."""
+    rows = sized.locator("[data-part=vectors] .explorer-row")
+    names, tables = boxes(rows.locator("code")), boxes(rows.locator("svg"))
+    assert len(tables) == len(ATTENTION_TYPES)
+    assert len({table["x"] for table in tables}) == 1
+    phone = sized.viewport_size["width"] == 390
+    for name, table in zip(names, tables, strict=True):
+        assert (table["x"] < name["x"] + name["width"]) == phone
+        assert (table["y"] > name["y"]) == phone
+
+
+@pytest.mark.parametrize("part", ["vectors", "sentence"])
+def test_weights_are_told_apart_on_dark_ground(fresh, part):
+    """One of 0.4 from one of 0.1, about as well as on light ground."""
+    weight = fresh.locator(f"[data-part={part}] .explorer-weight").first
+    contrasts = {}
+    for mode, ground in (("light", 255), ("dark", 20)):
+        fresh.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
+        fill = weight.evaluate("e => getComputedStyle(e).fill")
+        colour = np.array(re.findall(r"\d+", fill), float)
+        assert colour[2] == max(colour)  # blue in both, as the legend says
+        shades = [ground + share * (colour - ground) for share in (0.1, 0.4)]
+        dim, bright = sorted(luminance(shade) for shade in shades)
+        contrasts[mode] = (bright + 0.05) / (dim + 0.05)
+    assert contrasts["dark"] > 0.95 * contrasts["light"] > 1.5
+
+
+def luminance(colour):
+    """Of a colour from 0 to 255, as the guidelines for accessibility define it."""
+    parts = colour / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
 def test_a_vector_follows_the_keyboard_and_the_mouse(fresh):
     before = labels(fresh)
     point = fresh.get_by_role("button", name="query 1 at")
@@ -286,10 +336,10 @@ def test_recall_tells_the_weights(fresh):
     told = part.locator(".explorer-told")
     for kind, percent in (("differentialSum", 100), ("differential", 50)):
         part.get_by_label("Score").select_option(kind)
-        assert f"gives pink {percent} % of its weight" in told.inner_text()
+        assert f"gives pink {percent}\N{NO-BREAK SPACE}% of its weight" in told.inner_text()
     bars = part.locator("svg").get_attribute("aria-label")
-    assert "pink 50 %, fox 0 %" in bars
-    assert bars.endswith("? 50 %")
+    assert "pink 50\N{NO-BREAK SPACE}%, fox 0\N{NO-BREAK SPACE}%" in bars
+    assert bars.endswith("? 50\N{NO-BREAK SPACE}%")
 
 
 def test_recall_is_asked_by_finger(phone):
@@ -383,7 +433,7 @@ def test_the_map_says_where_each_word_looks(fresh, attention_type):
     if weights.ndim == 4:
         weights = weights.mean(axis=-1)
     heads = re.findall(r"Head (\d): (.*?\d)\.(?: |$)", label)
-    assert [int(number) for number, _ in heads] == [1, 2, 3, 4]
+    assert [int(number) for number, _ in heads] == [0, 1, 2, 3]
     for table, (_, told) in zip(weights, heads, strict=True):
         looks = re.findall(r"“(\w+)” at “(\w+)”, (\d\.\d\d)(?:; |$)", told)
         assert [word for word, _, _ in looks] == words
@@ -430,6 +480,38 @@ def test_shuffled_words_move_the_two_that_see_order_alone(fresh):
     assert told == f"{', '.join(BLIND)} did not move: to them it is the same text."
 
 
+def gap(one, other):
+    """How far apart two boxes lie, of which one is above the other."""
+    top, bottom = sorted((one, other), key=lambda box: box["y"])
+    return bottom["y"] - top["y"] - top["height"]
+
+
+def test_a_name_stands_closer_to_its_own_bar_than_to_any_other(sized):
+    part = sized.locator("[data-part=sentence]")
+    part.get_by_role("button", name="Shuffle the words").click()  # with notes as well
+    rows = part.locator(".explorer-row")
+    names, bars = boxes(rows.locator("code")), boxes(rows.locator("svg"))
+    assert len(bars) == len(ATTENTION_TYPES)
+    for own, name in enumerate(names):
+        gaps = [gap(name, bar) for bar in bars]
+        assert all(2 * gaps[own] < g for n, g in enumerate(gaps) if n != own)
+
+
+def test_the_sentence_says_what_its_numbers_and_colours_are(fresh):
+    part = fresh.locator("[data-part=sentence]")
+    expect(part.get_by_text("Probability of “positive”")).to_be_visible()
+    expect(part.get_by_text("Row: the word that looks; column:")).to_be_visible()
+    heads = part.locator(".explorer-map text").filter(has_text="head")
+    assert heads.all_text_contents() == ["head 0", "head 1", "head 2", "head 3"]
+
+
+def test_no_percentage_is_parted_from_its_sign(fresh):
+    for part in ("sentence", "recall"):
+        html = fresh.locator(f"[data-part={part}]").inner_html()
+        assert re.search(r"\d(?:&nbsp;|\N{NO-BREAK SPACE})%", html)
+        assert not re.search(r"\d ?%", html)
+
+
 def test_a_word_is_dragged_to_another_place(fresh):
     words = fresh.locator("[data-part=sentence] .explorer-chip")
     texts = words.all_inner_texts()
@@ -464,7 +546,7 @@ def test_a_word_is_dragged_by_finger(phone):
 def test_words_are_chosen_by_keyboard(fresh):
     part = fresh.locator("[data-part=sentence]")
     chips = part.locator(".explorer-chip")
-    offered = part.get_by_label("A word of the reviews")
+    offered = part.get_by_label("Add a word from the reviews")
     # All words, but for the padding and the one that stands for the unknown.
     known = stored()["vocabulary"][2:]
     assert offered.locator("option").all_inner_texts() == sorted(known)
@@ -489,7 +571,7 @@ def test_words_are_chosen_by_keyboard(fresh):
 
 def test_words_are_chosen_by_finger_until_there_are_enough(phone):
     part = phone.locator("[data-part=sentence]")
-    part.get_by_label("A word of the reviews").select_option("photography")
+    part.get_by_label("Add a word from the reviews").select_option("photography")
     part.get_by_label("Your sentence").fill("photography " * 30)
     for _ in range(3):
         part.get_by_role("button", name="Add").tap()
@@ -628,7 +710,7 @@ def check_answers(page):
         assert seen["answers"] == []
         return
     for kind, answer in zip(ATTENTION_TYPES, seen["answers"], strict=True):
-        assert re.fullmatch(rf"{kind}: \d+\.\d % positive", answer)
+        assert re.fullmatch(rf"{kind}: \d+\.\d\N{{NO-BREAK SPACE}}% positive", answer)
     assert "NaN" not in seen["map"]
 
 

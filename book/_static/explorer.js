@@ -110,6 +110,8 @@ const Explorer = (() => {
   }
 
   const signed = (x) => (x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
+  /** With a space that does not break, so that no line begins with the sign. */
+  const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
 
   /** A slider with its label and value; calls `changed` with the number. */
   function slider(text, { min, max, step, value, format = signed }, changed) {
@@ -170,11 +172,11 @@ const Explorer = (() => {
     });
   }
 
-  /** A square of a table of weights: the darker, the more. */
+  /** A square of a table of weights: the bluer, the more. */
   function cell(x, y, size, weight, label) {
     return shape("rect", {
-      x, y, width: size - 1, height: size - 1,
-      fill: `rgb(0, 90, 156)`, "fill-opacity": Math.max(0.04, weight),
+      x, y, width: size - 1, height: size - 1, class: "explorer-weight",
+      fill: "rgb(0, 90, 156)", "fill-opacity": Math.max(0.04, weight),
       stroke: "currentColor", "stroke-opacity": 0.25,
     }, shape("title", {}, document.createTextNode(label)));
   }
@@ -372,7 +374,10 @@ const Explorer = (() => {
       element("div", { class: "explorer-columns" },
         element("div", {}, plane,
           element("p", { class: "explorer-legend" },
-            "Blue discs are queries, orange squares keys; drag them, or choose one and use the arrow keys.")),
+            "Blue discs are queries, orange squares keys; drag them, or choose one and use the arrow keys."),
+          element("p", { class: "explorer-legend" },
+            "Weights: a row is a query, a column a key; the bluer, the more weight. " +
+            "The last score has a table for each of the two features.")),
         rows),
       element("p", { class: "explorer-buttons" },
         Object.keys(MOVES).map((name) => button(name, () => move(name))),
@@ -383,9 +388,10 @@ const Explorer = (() => {
         }),
         saveButton(together, "vectors")),
       told,
-      slider("Scale, times the type's own", { min: 0, max: 4, step: 0.1, value: 1 }, set("factor")),
-      slider("λ of the last two", { min: -2, max: 2, step: 0.1, value: -1 }, set("coefficient")),
-      slider("Lag of the last two", { min: 1, max: 3, step: 1, value: 1, format: String }, set("lag")));
+      slider("Scale of all six: a factor on top of each one's own", { min: 0, max: 4, step: 0.1, value: 1 }, set("factor")),
+      slider("λ of the last two: the factor of the earlier pair", { min: -2, max: 2, step: 0.1, value: -1 }, set("coefficient")),
+      slider("Lag of the last two: how many tokens earlier",
+        { min: 1, max: 3, step: 1, value: 1, format: String }, set("lag")));
     draw();
   }
 
@@ -467,7 +473,7 @@ const Explorer = (() => {
 
     root.replaceChildren(
       svg, told,
-      slider("λ", { min: -2, max: 2, step: 0.5, value: -1 }, (value) => {
+      slider("λ, the factor of the pair one step back", { min: -2, max: 2, step: 0.5, value: -1 }, (value) => {
         coefficient = value;
         draw();
       }),
@@ -523,14 +529,13 @@ const Explorer = (() => {
       const share = weightOf(right);
       const others = values.reduce((sum, value) => sum + weightOf(value), 0) - share;
       const answered = share > 1.01 * others; // of two that are equal, rounding prefers none
-      const percent = (x) => `${(100 * x).toFixed(0)} %`;
       const feature = state.type === "differential" ? `, in the feature of ${state.question},` : "";
-      told.textContent = `${state.question} is followed by ${right}. At the slot, ` +
+      told.textContent = `${state.question} is followed by ${right}. At the slot (the question mark), ` +
         `${state.type}${feature} gives ${right} ${percent(share)} of its weight, and all other ` +
         `colours together ${percent(others)}: ` +
         (answered ? "one layer has looked it up." : "it does not know.");
       svg.setAttribute("aria-label", tokens.map((token, n) =>
-        `${token} ${(100 * weights[n]).toFixed(0)} %`).join(", "));
+        `${token} ${percent(weights[n])}`).join(", "));
       questions.replaceChildren(element("span", {}, "Ask for: "),
         ...keys.map((key) => {
           const made = button(key, () => {
@@ -552,7 +557,7 @@ const Explorer = (() => {
       svg, told, questions,
       choice("Score", Attention.TYPES, state.type, set("type")),
       slider("Pairs", { min: 2, max: 8, step: 1, value: 4, format: String }, set("pairs")),
-      slider("β", { min: 0, max: 12, step: 0.5, value: 8 }, set("beta")),
+      slider("β: each key is −β times its query", { min: 0, max: 12, step: 0.5, value: 8 }, set("beta")),
       element("p", { class: "explorer-buttons" },
         button("Shuffle the values", () => {
           shuffle();
@@ -649,7 +654,7 @@ const Explorer = (() => {
       stored.vocabulary.slice(2).sort().map((word) => element("option", {}, word)));
     const chips = element("p", { class: "explorer-buttons", role: "group",
       "aria-label": "The words; move the chosen one with the left and right arrow keys" });
-    const rows = element("div", {});
+    const rows = element("div", { class: "explorer-answers" });
     const map = shape("svg", { class: "explorer-map", role: "img" });
     const told = element("p", { class: "explorer-told", "aria-live": "polite" }, INVITATION);
 
@@ -703,7 +708,9 @@ const Explorer = (() => {
         return;
       }
       const now = answers();
-      rows.replaceChildren(...Attention.TYPES.map((type) => row(type, now[type].probability)));
+      rows.replaceChildren(
+        element("p", {}, "Probability of “positive”"),
+        ...Attention.TYPES.map((type) => row(type, now[type].probability)));
       drawMap(now[shown].maps);
     }
 
@@ -740,18 +747,18 @@ const Explorer = (() => {
     }
 
     function row(type, probability) {
-      const percent = (100 * probability).toFixed(1);
+      const share = percent(probability, 1);
       const moved = type in before ? Math.abs(probability - before[type]) : null;
       const note = moved === null ? ""
         : moved < 1e-9 ? "did not move" : `moved by ${(100 * moved).toFixed(1)} points`;
-      const label = `${type}: ${percent} % positive`;
+      const label = `${type}: ${share} positive`;
       return element("div", { class: "explorer-row", "data-type": type },
         element("div", {},
           element("code", {}, type), element("div", { class: "explorer-notice" }, note)),
         shape("svg", { viewBox: "0 0 200 18", width: 200, height: 18, role: "img", "aria-label": label },
           shape("rect", { width: 200, height: 18, fill: "currentColor", "fill-opacity": 0.1 }),
           shape("rect", { width: 200 * probability, height: 18, fill: "#0072B2" })),
-        element("span", {}, `${percent} %`));
+        element("span", {}, share));
     }
 
     function drawMap(maps) {
@@ -762,11 +769,11 @@ const Explorer = (() => {
       map.setAttribute("viewBox", `0 0 ${2 * (side + 12) + 70} ${2 * (side + 24)}`);
       map.setAttribute("aria-label", `Weights of the ${tables.length} heads of ${shown}: ` +
         "each word, the word that it looks at most, and with which weight. " +
-        tables.map((table, h) => `Head ${h + 1}: ${table.map(strongest).join("; ")}.`).join(" "));
+        tables.map((table, h) => `Head ${h}: ${table.map(strongest).join("; ")}.`).join(" "));
       map.replaceChildren(...tables.flatMap((table, h) => {
         const [left, top] = [70 + (h % 2) * (side + 12), 16 + Math.floor(h / 2) * (side + 24)];
         return [
-          mapText(left, top - 4, `head ${h + 1}`),
+          mapText(left, top - 4, `head ${h}`),
           ...(h % 2 ? [] : words.map((word, i) => mapText(66, top + size * (i + 0.75),
             word.slice(0, 9), { "text-anchor": "end" }))),
           ...table.flatMap((line, i) => line.map((weight, j) =>
@@ -787,7 +794,7 @@ const Explorer = (() => {
       element("p", { class: "explorer-slider" },
         element("label", { for: id }, "Your sentence"), input),
       element("p", { class: "explorer-slider" },
-        element("label", { for: offered.id }, "A word of the reviews"), offered,
+        element("label", { for: offered.id }, "Add a word from the reviews"), offered,
         button("Add", add)),
       chips,
       element("p", { class: "explorer-buttons" },
@@ -804,7 +811,10 @@ const Explorer = (() => {
         element("div", {}, choice("Weights of", Attention.TYPES, shown, (type) => {
           shown = type;
           draw();
-        }), map)),
+        }), map,
+        element("p", { class: "explorer-legend" },
+          "Row: the word that looks; column: the word it looks at, in the same order; " +
+          "the bluer, the more weight."))),
       element("p", { class: "explorer-buttons" }, saveButton(() => map, "sentence")));
     draw();
   }

@@ -80,8 +80,7 @@ def load_imdb(
             two levels above it; or path of an archive, tar (plain, gzip, bzip2, xz) or
             zip; or None.
         validation_split: share of the training reviews set aside, in (0, 1).
-            The published figures come from 0.2; the text of the published script
-            says 0.5.
+            The published figures come from 0.2; the documentation says 0.5.
         seed: int, decides which reviews are set aside. With 42 and 0.2, the split is
             that of `keras.utils.text_dataset_from_directory`.
         progress: bool, whether to show progress bars.

@@ -53,8 +53,8 @@ def custom_standardization(text: Any) -> tf.Tensor:
     4. Each HTML tag or comment becomes a space. Any tag counts, not only ``<br />``;
        "x < 3 and y > 2" has none.
     5. An HTML character reference that ends in ";" counts as its character if that is
-       white space, punctuation, below U+0180 or in Windows-1252 ("&quot;", "&#39;",
-       "&nbsp;", "&eacute;"); any other becomes a space. The case of a name does not
+       white space, punctuation, below U+0180 or in Windows-1252 (``&quot;``, ``&#39;``,
+       ``&nbsp;``, ``&eacute;``); any other becomes a space. The case of a name does not
        matter. A name that HTML does not define, as in "Q&A;", is no reference.
     6. Punctuation (ASCII's 32 signs and Unicode's category P) is removed, not
        replaced: "well-made" becomes "wellmade".

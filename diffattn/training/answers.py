@@ -1,4 +1,4 @@
-"""Which texts a classifier answered rightly, kept as a bit each."""
+"""Which texts a classifier answered correctly, kept as a bit each."""
 
 import base64
 import binascii

@@ -88,8 +88,8 @@ _is_flag = partial(check_choice, choices=(True, False))
 class Config:
     """All that decides a run, besides the machine and the versions.
 
-    What is not given has the value that fits the data set (`DATASETS`), or else the
-    documented one. ``diffattn train --help`` says what each setting is.
+    What is not given has the value that fits the data set
+    (`diffattn.data.DATASETS`), or else the documented one. ``diffattn train --help`` says what each setting is.
 
     Raises:
         ValueError: on a value out of its bounds; the message names it.
@@ -223,15 +223,15 @@ class Config:
 
     @property
     def dataset(self) -> Dataset:
-        """The entry of `DATASETS` that `data` names; a path is a copy of IMDB."""
+        """The entry of `diffattn.data.DATASETS` that `data` names, IMDB for a path."""
         return get_dataset(str(self.data))
 
     @property
     def label(self) -> str:
-        """The model as tables name it: the attention type, and what comes with it.
+        """The model's name in tables, such as "scaled_dot_product + positions".
 
-        For example "scaled_dot_product + positions" or "none + convolution 2". It says
-        all of `MODEL_SETTINGS`.
+        It says the attention type, and what of positions, mask, convolution, layers and
+        block comes with it.
         """
         parts = {
             self.attention_type: True,

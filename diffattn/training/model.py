@@ -51,7 +51,8 @@ def build_classifier(
         vocabulary_size: int; as documented, the embedding has one row more.
         sequence_length: int or None, tokens of a review; None for any.
         embedding_dim: int, features of a token's embedding.
-        positional_encoding: bool, whether to add `PositionalEncoding` to it.
+        positional_encoding: bool, whether to add sines and cosines of the
+            position to it.
         embedding_spread: float or None, standard deviation of the normal numbers that
             the embedding starts from; None for Keras's uniform ones in ±0.05.
         causal: bool, whether a token attends only to itself and to those before it,

@@ -55,7 +55,7 @@ class Run:
             and evaluation, since the last start), the ``data`` (name, fingerprint,
             numbers of reviews), the version of the ``standardization``, and the
             entries of `diffattn.provenance.provenance`.
-        right: dict of ``test``: which test texts were answered rightly, in their
+        right: dict of ``test``: which test texts were answered correctly, in their
             order, for `diffattn.training.answers.unpack_right`. Empty where a text has
             more answers than one, and in older runs.
         tests: dict from the name of a further test set to its ``loss``, ``accuracy``
