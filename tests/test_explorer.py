@@ -336,7 +336,10 @@ def test_recall_tells_the_weights(fresh):
     told = part.locator(".explorer-told")
     for kind, percent in (("differentialSum", 100), ("differential", 50)):
         part.get_by_label("Score").select_option(kind)
-        assert f"gives pink {percent}\N{NO-BREAK SPACE}% of its weight" in told.inner_text()
+        assert (
+            f"gives pink {percent}\N{NO-BREAK SPACE}% of its weight"
+            in told.inner_text()
+        )
     bars = part.locator("svg").get_attribute("aria-label")
     assert "pink 50\N{NO-BREAK SPACE}%, fox 0\N{NO-BREAK SPACE}%" in bars
     assert bars.endswith("? 50\N{NO-BREAK SPACE}%")

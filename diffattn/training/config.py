@@ -88,8 +88,8 @@ _is_flag = partial(check_choice, choices=(True, False))
 class Config:
     """All that decides a run, besides the machine and the versions.
 
-    What is not given has the value that fits the data set
-    (`diffattn.data.DATASETS`), or else the documented one. ``diffattn train --help`` says what each setting is.
+    What is not given has the value that fits the data set (`diffattn.data.DATASETS`),
+    or else the documented one. ``diffattn train --help`` says what each setting is.
 
     Raises:
         ValueError: on a value out of its bounds; the message names it.
