@@ -31,6 +31,7 @@ def plot_history(
         axes.axvline(kept_epoch, color="#333333", linestyle=":", zorder=0)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(["training", "validation", "chosen epoch"], frameon=False)
+    # Opaque: the line of the kept epoch may run behind it.
+    axes.legend(["training", "validation", "kept epoch"], framealpha=1)
     figure.suptitle(f"attention type: {attention_type}")
     return figure
