@@ -145,9 +145,9 @@ def resample(
     Satterthwaite's degrees of freedom: error⁴ / (A² / (S − 1) + (error² − A)² /
     (N − 1)). If no item differs from another, this is Student's interval over the
     seeds. Noise that belongs neither to a seed nor to an item counts up to three times
-    (Owen), so the interval is rather too wide than too narrow. In simulations, 95 %
-    intervals of five or ten seeds held the mean 94.7 to 99.9 % of the time; of three
-    seeds, 91.6 % at worst.
+    (Owen), so the interval is rather too wide than too narrow. In simulations, 95%
+    intervals of five or ten seeds held the mean 94.7 to 99.9% of the time; of three
+    seeds, 91.6% at worst.
 
     Sources: Owen, *The pigeonhole bootstrap*, Annals of Applied Statistics 1(2), 2007,
     386-411, arXiv:0712.1111; Satterthwaite, *An approximate distribution of estimates

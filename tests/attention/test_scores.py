@@ -124,7 +124,7 @@ SCALES = {
     "1/√d": lambda d: d**-0.5,
     "√d": lambda d: d**0.5,
     "1/√((2 − 4/π) d)": lambda d: (d * (2 - 4 / math.pi)) ** -0.5,
-    "1, to 2 %": lambda d: 1,
+    "1, to 2%": lambda d: 1,
     "1/√(2d)": lambda d: (2 * d) ** -0.5,
     "1/√2": lambda d: 2**-0.5,
 }

@@ -30,7 +30,7 @@ def test_cells_stay_as_they_are_and_notes_stand_below():
 @pytest.mark.parametrize(
     ("values", "mean", "interval"),
     [
-        # Student's t at 97.5 % with one degree of freedom is 12.706.
+        # Student's t at 97.5% with one degree of freedom is 12.706.
         ([0.5, 0.7], "0.600 ± 1.271", "-0.671 … 1.871"),
         ([0.5], "0.500", "–"),
         ([], "–", "–"),

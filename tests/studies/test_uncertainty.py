@@ -99,7 +99,7 @@ def test_series_are_compared_by_their_index():
     assert comparison == compare(values.to_dict(), reference.to_dict(), margin=10)
 
 
-# Cohen's tables of paired t tests at 5 %, two-sided, power 80 %.
+# Cohen's tables of paired t tests at 5%, two-sided, power 80%.
 @pytest.mark.parametrize(("effect", "seeds"), [(0.2, 199), (0.5, 34), (0.8, 15)])
 def test_seeds_needed_agrees_with_the_textbook(effect, seeds):
     assert seeds_needed(-2 * effect, 2) == seeds
