@@ -5,7 +5,7 @@ BIN = .venv/bin
 LOCKED = book build cluster export jax linear study tensorboard test train
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help book quick test weekly campaigns benchmark figures explorer exercises lint lock clean
+.PHONY: help book quick test weekly campaigns mutants benchmark figures explorer exercises lint lock clean
 
 help:
 	@echo "make book       run every chapter and build the book into book/_build/html"
@@ -13,6 +13,7 @@ help:
 	@echo "make test       do that, and run the tests"
 	@echo "make weekly     run the tests that take too long for every change"
 	@echo "make campaigns  test with thousands of random inputs and many kills (an hour)"
+	@echo "make mutants    break the package in many places: does a test notice? (hours)"
 	@echo "make benchmark  measure time and memory beside the peers (an hour and a half)"
 	@echo "make figures    draw the pictures of the results anew"
 	@echo "make explorer   train the explorer's classifiers anew"
@@ -43,6 +44,12 @@ weekly: .venv/installed
 
 campaigns: .venv/installed
 	$(BIN)/python results/run_campaigns.py
+
+# Cosmic Ray, which makes the changes, has an environment of its own.
+mutants: .venv/installed
+	$(PYTHON) -m venv .venv/cosmic-ray
+	.venv/cosmic-ray/bin/python -m pip install --quiet cosmic-ray==8.7.0
+	$(BIN)/python results/run_mutants.py .venv/cosmic-ray/bin/cosmic-ray .venv/mutants
 
 # PyTorch, the peer, is compared with where it is installed in .venv.
 benchmark: .venv/installed
