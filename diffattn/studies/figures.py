@@ -243,6 +243,8 @@ def plot_onsets(
             axes.legend(fontsize=8)
         axes.set(xscale="log", yscale="log", xlabel=name)
         axes.set_xticks(ticks, map(str, ticks))
+        axes.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
+        axes.set_ylim(0.8, 1.2 * max(frame["epoch"].max() for frame in panels.values()))
         axes.minorticks_off()
     all_axes[0][0].set_ylabel("epoch of onset")
     return figure
