@@ -230,6 +230,6 @@ def test_the_reference_has_the_layers_signature():
 def test_the_reference_has_every_public_name():
     page = (ROOT / "book" / "api.md").read_text()
     documented = re.findall(
-        r"^\.\. auto(?:data|class|function):: (\w+)", page, re.MULTILINE
+        r"^\.\. (?:auto|py:)(?:data|class|function):: (\w+)", page, re.MULTILINE
     )
     assert sorted(documented) == sorted(set(diffattn.__all__) - {"__version__"})
