@@ -215,9 +215,10 @@ def test_what_the_header_offers_is_of_use(visit, tmp_path):
     page.keyboard.press("Escape")
 
 
-# Not ours to mend: Sphinx makes a list without terms of the arguments in a signature of
-# several lines.
-EXCUSED = {"definition-list": "dt.sig > dl"}
+# Not ours to mend: docutils makes a list of doc-biblioentry, as that role's first
+# version asked for and axe no longer takes; Sphinx makes a list without terms of the
+# arguments in a signature of several lines.
+EXCUSED = {"aria-required-children": ".citation-list", "definition-list": "dt.sig > dl"}
 
 
 def excused(page, rule, node):
