@@ -2,8 +2,9 @@
 
 python book/build.py
 
-Nothing happens if the book is newer than all that it is made from. jupyter-cache, which
-comes with jupyter-book, takes what the chapters print to the pages.
+jupyter-cache, which comes with jupyter-book, takes what chapters print to the pages.
+What is newer than all that it is made from is not made again. If neither the package
+nor the results have changed, only chapters with other code run again, in the build.
 """
 
 import shutil
@@ -20,28 +21,31 @@ ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
 #: Where `jupyter-book build book` looks for what chapters print.
 KEPT = BOOK / "_build" / ".jupyter_cache"
+#: Written when all chapters have run.
+RAN = KEPT / "ran"
 #: The last file that a build writes.
 BUILT = BOOK / "_build" / "html" / "searchindex.js"
 
 
 def main():
-    if is_built():
+    if is_newer(BUILT, "book", "diffattn", "results"):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        run_chapters(Path(folder))
+    if not is_newer(RAN, "diffattn", "results"):
+        with tempfile.TemporaryDirectory() as folder:
+            run_chapters(Path(folder))
     build = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "--all"]
     run(build, "--warningiserror", "--keep-going")
 
 
-def is_built():
-    """Tell whether the book is newer than its sources."""
-    newest = max(path.stat().st_mtime for path in sources())
-    return BUILT.exists() and BUILT.stat().st_mtime > newest
+def is_newer(made, *folders):
+    """Tell whether a file is newer than all that it is made from."""
+    newest = max(path.stat().st_mtime for path in sources(folders))
+    return made.exists() and made.stat().st_mtime > newest
 
 
-def sources():
-    """Every file that the book is made from."""
-    for folder in ("book", "diffattn", "results"):
+def sources(folders):
+    """The files in these folders, without those that are made from others."""
+    for folder in folders:
         for path in (ROOT / folder).rglob("*"):
             made = {"_build", "__pycache__", ".ipynb_checkpoints"} & set(path.parts)
             if path.is_file() and not made:
@@ -68,6 +72,7 @@ def run_chapters(folder):
         for cell in chapter.cells:  # the build asks for the same metadata, and no times
             cell.metadata.pop("execution", None)
         cache.cache_notebook_bundle(CacheBundleIn(chapter, str(BOOK / path.name)))
+    RAN.touch()
 
 
 def run(command, *options):

@@ -1,5 +1,6 @@
 """The book and what it rests on: the package, and nothing from elsewhere."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def build(monkeypatch, tmp_path):
     module = load_script(BOOK / "build.py")
     monkeypatch.setattr(module, "BOOK", tmp_path)
     monkeypatch.setattr(module, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(module, "RAN", tmp_path / "kept" / "ran")
     monkeypatch.setattr(module, "BUILT", tmp_path / "searchindex.js")
     module.BUILT.touch()
     return module
@@ -103,6 +105,31 @@ def test_the_pages_show_what_the_chapters_print_as_tests(build, tmp_path):
     build.run_chapters(tmp_path / "copies")
     _, shown = get_cache(build.KEPT).merge_match_into_notebook(chapter)
     assert shown.cells[0].outputs[0].text == "42\n"
+    assert build.RAN.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "made"),
+    [("", []), ("book", ["pages"]), ("results", ["chapters", "pages"])],
+)
+def test_only_what_is_older_than_its_sources_is_made_again(
+    build, monkeypatch, tmp_path, changed, made
+):
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    done = []
+    monkeypatch.setattr(build, "run_chapters", lambda folder: done.append("chapters"))
+    monkeypatch.setattr(build, "run", lambda *command: done.append("pages"))
+    build.KEPT.mkdir()
+    for folder in ("book", "diffattn", "results"):
+        (tmp_path / folder).mkdir()
+        source = tmp_path / folder / "source"
+        source.touch()
+        os.utime(source, (1, 3 if folder == changed else 1))
+    for file in (build.RAN, build.BUILT):
+        file.touch()
+        os.utime(file, (2, 2))
+    build.main()
+    assert done == made
 
 
 def test_a_chapter_that_fails_leaves_no_book(build, tmp_path):
@@ -111,6 +138,7 @@ def test_a_chapter_that_fails_leaves_no_book(build, tmp_path):
     with pytest.raises(SystemExit):
         build.run_chapters(tmp_path / "copies")
     assert not build.BUILT.exists()
+    assert not build.RAN.exists()
 
 
 def alone(*command, **settings):
