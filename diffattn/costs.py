@@ -233,9 +233,9 @@ def plot_growth(curves: dict[str, dict], label: str, of: str = "step") -> Figure
     ):
         for name, curve in curves.items():
             low, values, high = (
-                np.array([getattr(found, of) for found in curve[key]])
+                np.array([getattr(found, part) for found in curve[key]])
                 / (1e9 if key == "memory" else 1)
-                for of in ("low", "median", "high")
+                for part in ("low", "median", "high")
             )
             shade = color(name)
             axes.vlines(curve["x"], low, high, color=shade, linewidth=1)
