@@ -2,31 +2,32 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from diffattn.studies.statistics import proportion
-
 if TYPE_CHECKING:
+    import pandas as pd
+
     from diffattn.studies.formatting import Table
 
 #: A run sees if its accuracy is at least this.
 SEES = 0.9
 
 
-def count_seeing(accuracies: pd.Series) -> str:
+def count_seeing(accuracies: "pd.Series") -> str:
     """Say how many runs see, with the binomial interval of their share.
 
     Example:
+        >>> import pandas as pd
         >>> count_seeing(pd.Series([0.5, 1.0, 0.99]))
         '2 of 3 (0.09 to 0.99)'
     """
+    from diffattn.studies.statistics import proportion
+
     given = accuracies.dropna()
     if not len(given):
         return ""
     return str(proportion(int((given >= SEES).sum()), len(given)))
 
 
-def table_of_seeing(title: str, accuracies: pd.DataFrame, column: str) -> "Table":
+def table_of_seeing(title: str, accuracies: "pd.DataFrame", column: str) -> "Table":
     """Tabulate for each model and column how many runs see, and the median accuracy.
 
     Args:
