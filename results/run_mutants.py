@@ -22,7 +22,7 @@ from diffattn.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 #: How many changes of each area are tried, drawn at random.
-EACH = 30
+EACH = 20
 #: What is changed, and the tests that should notice, the quickest first.
 AREAS = {
     "scores": (
