@@ -111,7 +111,7 @@ const Explorer = (() => {
 
   const signed = (x) => (x < 0 ? "−" : "") + Math.abs(x).toFixed(2);
   /** With a space that does not break, so that no line begins with the sign. */
-  const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}\u00a0%`;
+  const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)}%`;
 
   /** A slider with its label and value; calls `changed` with the number. */
   function slider(text, { min, max, step, value, format = signed }, changed) {
