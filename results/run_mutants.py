@@ -28,7 +28,8 @@ AREAS = {
     "scores": (
         "attention/scores attention/family attention/registry attention/product",
         "attention/test_scores attention/test_registry attention/test_family "
-        "attention/test_rivals attention/test_attend attention/test_properties",
+        "attention/test_rivals attention/test_attend attention/test_properties "
+        "attention/test_places attention/test_cache attention/test_layer test_cli",
     ),
     "kernels": (
         "attention/kernels/*",
@@ -37,7 +38,8 @@ AREAS = {
     "attend": (
         "attention/attend attention/masks attention/shapes attention/places",
         "attention/test_shapes attention/test_places attention/test_causal "
-        "attention/test_attend attention/test_masks attention/test_properties",
+        "attention/test_attend attention/test_masks attention/test_properties "
+        "attention/test_layer",
     ),
     "layer": (
         "attention/layer attention/cache",
@@ -55,7 +57,7 @@ AREAS = {
     ),
     "training": ("training/*", "training test_cli"),
 }
-#: Most bars in the package belong to types, where a change is noticed by the import.
+#: Most bars in the package belong to types, where the import notices a change.
 LEFT_OUT = "BitOr"
 
 

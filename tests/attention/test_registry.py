@@ -4,6 +4,7 @@ import reference
 from decoding_case import KINDS
 
 from diffattn import ATTENTION_TYPES
+from diffattn.attention.attend import attend_lean
 from diffattn.attention.scores import (
     REGISTRY,
     Score,
@@ -63,3 +64,26 @@ def test_a_score_looks_as_far_back_as_it_declares(kind):
     assert max((n for n in range(1, 15) if sees(n)), default=0) == (
         get_score(kind).look_back()
     )
+
+
+@pytest.mark.parametrize("inherited", ["l2_norm", "differentialSum", "differential"])
+def test_a_score_with_another_formula_attends_by_it(inherited):
+    """The parent's way around its own scores would miss what the formula says."""
+
+    class Doubled(type(REGISTRY[inherited])):
+        def __call__(self, query, key, scale, **options):
+            return 2 * super().__call__(query, key, scale, **options)
+
+    rng = np.random.default_rng(0)
+    q, k, v = rng.normal(size=(3, 1, 2, 7, 4))
+    scale = REGISTRY[inherited].default_scale(4)
+    expected, _ = reference.attend(q, k, v, inherited, 2 * scale)
+    options = {"scale": None, "mask": None, "dropout_mask": None}
+    output = attend_lean(q, k, v, Doubled(), **options)
+    assert np.allclose(output, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("inside", ["-" * 5000 + "1", "-" * 10**5 + "1", "(" * 10**4])
+def test_options_nested_too_deep_are_refused(inside):
+    with pytest.raises(ValueError, match=r"^attention_type='l1_norm\(a=.* be read: "):
+        get_score(f"l1_norm(a={inside})")
