@@ -160,7 +160,7 @@ def summary(item, outcome):
     lines = [
         line
         for line in outcome["diff"].splitlines()
-        if re.match(r"[+-](?![+-]{2} )", line)
+        if re.match(r"[+-](?![+-]{2} )\s*\S", line)
     ]
     return {
         "module": mutation["module_path"],

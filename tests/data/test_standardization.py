@@ -269,6 +269,11 @@ def test_vectorizer_and_tokens(number):
     assert tokens.dtype == "int32"
 
 
+def test_the_documented_sizes_are_the_defaults():
+    config = make_vectorizer(["good film"]).get_config()
+    assert (config["max_tokens"], config["output_sequence_length"]) == (10_000, 250)
+
+
 #: Characters at which `str.splitlines` ends a line but `tf.strings.split` does not end
 #: a word, and two outside ASCII.
 SIGNS = ["\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", "é", "😀"]
